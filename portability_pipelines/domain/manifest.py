@@ -1,0 +1,208 @@
+"""What an archive contains: the manifest, its JSON form and its seal (docs/FORMAT.md)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from portability_pipelines.domain.errors import PermanentError
+from portability_pipelines.domain.months import Period
+from portability_pipelines.domain.tables import StorageClass
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+
+Kind = Literal["exports", "backup"]
+
+
+@dataclass(frozen=True)
+class ColumnEntry:
+    """A column as declared, and as the archive's files store it.
+
+    ``storage_classes`` counts the values of each storage class in the snapshot, NULLs left out.
+    ``note`` says in words what became of values that could not keep their type.
+    """
+
+    name: str
+    declared_type: str
+    stored_type: StorageClass
+    storage_classes: dict[str, int] = field(default_factory=dict)
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class TableEntry:
+    """A table's rows in this archive, counted and digested in the data's own snapshot."""
+
+    name: str
+    rows: int
+    digest: str
+    columns: tuple[ColumnEntry, ...]
+    key: tuple[str, ...] = ()
+    month_column: str | None = None
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file beside the manifest: sizes in bytes, SHA-256 in hex, as stored and of the plaintext.
+
+    The plaintext is what ``compression`` and ``encryption`` were applied to.
+    """
+
+    name: str
+    format: str
+    size_bytes: int
+    sha256: str
+    plaintext_size_bytes: int
+    plaintext_sha256: str
+    compression: str = "none"
+    encryption: str = "none"
+
+
+@dataclass(frozen=True)
+class Encryption:
+    """How files are encrypted: to a passphrase, or to the certificates in ``recipients``."""
+
+    format: str
+    cipher: str
+    mode: Literal["passphrase", "recipients"]
+    recipients: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the data came from. ``snapshot_at`` is ISO 8601 in UTC."""
+
+    database: str
+    engine: str
+    engine_version: str
+    tool: str
+    snapshot_at: str
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Which run of which code wrote the archive."""
+
+    run_id: str
+    asset: str
+    code_version: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The contents list of one archive; an archive without one does not exist."""
+
+    archive_id: str
+    kind: Kind
+    dataset: str
+    period: Period
+    created_at: str
+    source: Source
+    tables: tuple[TableEntry, ...]
+    files: tuple[FileEntry, ...]
+    lineage: Lineage
+    encryption: Encryption | None = None
+    format_version: int = FORMAT_VERSION
+    seal: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """The store folder that holds the archive."""
+        return archive_prefix(
+            self.source.database, self.kind, self.dataset, self.period, self.archive_id
+        )
+
+    @property
+    def rows(self) -> int:
+        """Rows over all tables."""
+        return sum(table.rows for table in self.tables)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes as stored over all files, the manifest left out."""
+        return sum(file.size_bytes for file in self.files)
+
+    def sealed(self, key: bytes) -> Manifest:
+        """The same manifest with an HMAC-SHA-256 under ``key`` over its canonical form."""
+        return replace(self, seal=_seal(self, key))
+
+    def seal_holds(self, key: bytes) -> bool:
+        """Whether the seal was made with ``key`` over exactly this content."""
+        return self.seal is not None and hmac.compare_digest(self.seal, _seal(self, key))
+
+    def to_json(self) -> bytes:
+        """The stored form: indented JSON in UTF-8."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode()
+
+
+def archive_prefix(
+    database: str, kind: str, dataset: str, period: Period, archive_id: str
+) -> str:
+    """``<database>/<kind>/<dataset>/<period>/<archive_id>``, each part made safe for a path."""
+    return "/".join(path_part(part) for part in (database, kind, dataset, period, archive_id))
+
+
+def path_part(name: str) -> str:
+    """``name`` as one path part: bytes outside ``A-Za-z0-9._-`` become ``%XX``, as in addresses.
+
+    Injective, so two tables never share a folder, whatever they are called.
+    """
+    safe = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+    encoded = "".join(
+        chr(byte) if byte in safe or (byte == ord(".") and place) else f"%{byte:02X}"
+        for place, byte in enumerate(name.encode())
+    )
+    return encoded or "%"
+
+
+def parse_manifest(content: bytes, where: str) -> Manifest:
+    """Read a stored manifest; ``where`` names it in errors."""
+    try:
+        fields: dict[str, Any] = json.loads(content)
+        if fields["format_version"] != FORMAT_VERSION:
+            raise PermanentError(
+                f"{where} has format version {fields['format_version']}",
+                f"This release reads version {FORMAT_VERSION}; use the release that wrote it.",
+            )
+        return _from_fields(fields)
+    except (ValueError, KeyError, TypeError) as error:
+        raise PermanentError(
+            f"{where} is not a manifest ({error})",
+            "The archive was damaged or written by something else; use another archive.",
+        ) from error
+
+
+def _from_fields(fields: dict[str, Any]) -> Manifest:
+    tables = tuple(
+        TableEntry(
+            **{
+                **table,
+                "columns": tuple(ColumnEntry(**column) for column in table["columns"]),
+                "key": tuple(table["key"]),
+            }
+        )
+        for table in fields["tables"]
+    )
+    encryption = fields["encryption"] and Encryption(
+        **{**fields["encryption"], "recipients": tuple(fields["encryption"]["recipients"])}
+    )
+    return Manifest(
+        **{
+            **fields,
+            "source": Source(**fields["source"]),
+            "tables": tables,
+            "files": tuple(FileEntry(**file) for file in fields["files"]),
+            "lineage": Lineage(**fields["lineage"]),
+            "encryption": encryption,
+        }
+    )
+
+
+def _seal(manifest: Manifest, key: bytes) -> str:
+    fields = asdict(replace(manifest, seal=None))
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hmac.new(key, canonical.encode(), hashlib.sha256).hexdigest()

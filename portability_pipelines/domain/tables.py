@@ -1,0 +1,103 @@
+"""What a database holds, as plain values: tables, columns, and the rows a request selects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from portability_pipelines.domain.months import Month
+
+StorageClass = Literal["integer", "real", "text", "blob"]
+"""The four kinds of value that every engine's values are carried as (SQLite's storage classes)."""
+
+DateEncoding = Literal["iso", "epoch_seconds", "epoch_milliseconds"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as its table declares it. ``key_position`` counts from 1 inside the primary key."""
+
+    name: str
+    declared_type: str
+    affinity: StorageClass
+    key_position: int | None = None
+    generated: bool = False
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """``columns`` of this table refer to ``parent_columns`` of ``parent``."""
+
+    columns: tuple[str, ...]
+    parent: str
+    parent_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose rows can be read in one stable order.
+
+    ``order_by`` lists the SQL expressions that give that order: the row id where the table has
+    one, else the primary key.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    order_by: tuple[str, ...]
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    exact_types: bool = False
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The names of the primary key's columns, in key order; empty where there is none."""
+        keyed = [column for column in self.columns if column.key_position]
+        keyed.sort(key=lambda column: column.key_position or 0)
+        return tuple(column.name for column in keyed)
+
+    def column(self, name: str) -> Column | None:
+        """The column called ``name``, compared without case as SQL does."""
+        return next((c for c in self.columns if c.name.lower() == name.lower()), None)
+
+
+@dataclass(frozen=True)
+class MonthColumn:
+    """The column that says which month a row belongs to, and how it writes its dates."""
+
+    name: str
+    encoding: DateEncoding = "iso"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows of one table that a request is about.
+
+    Without ``month_column``: every row. With it: the rows of ``months``; or, where ``undated``,
+    the rows that fall in none of ``months`` (no date, a broken one, or one outside the range).
+    """
+
+    table: Table
+    month_column: MonthColumn | None = None
+    months: tuple[Month, ...] = ()
+    undated: bool = False
+
+
+@dataclass(frozen=True)
+class ColumnSurvey:
+    """How many values of each storage class a column holds in one period; NULLs are not counted.
+
+    ``widest_integer`` is the largest magnitude among the integers, known only where the column
+    mixes integers and reals. ``unreadable_texts`` counts texts that are not UTF-8.
+    """
+
+    classes: dict[StorageClass, int] = field(default_factory=dict)
+    widest_integer: int | None = None
+    non_finite: int = 0
+    unreadable_texts: int = 0
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a period's rows are made of, counted in SQL inside the snapshot."""
+
+    rows: int
+    columns: dict[str, ColumnSurvey]

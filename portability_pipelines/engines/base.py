@@ -1,0 +1,78 @@
+"""Databases as the workflows see them: a snapshot to read from, and what it can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from portability_pipelines.domain.manifest import ColumnEntry
+from portability_pipelines.domain.months import Period
+from portability_pipelines.domain.tables import Selection, Table
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What one period of a selection holds, counted in SQL inside the snapshot."""
+
+    rows: int
+    columns: tuple[ColumnEntry, ...]
+
+
+class Records(Protocol):
+    """The selected rows of one table, to be iterated once.
+
+    Yields ``(period, batch)``: batches of bounded size whose schema is
+    ``records_schema(contents[period].columns)``, rows in the table's stable order within a period.
+    Periods may interleave. A period without rows yields nothing.
+    """
+
+    @property
+    def contents(self) -> Mapping[Period, Contents]:
+        """Rows and columns of every period asked for, empty ones too; known before iterating."""
+
+    @property
+    def unreadable_texts(self) -> Mapping[tuple[Period, str], int]:
+        """Texts by period and column that are not UTF-8 and were written as ``X'..'``.
+
+        Complete once the iteration has ended.
+        """
+
+    def __iter__(self) -> Iterator[tuple[Period, pa.RecordBatch]]: ...
+
+
+class Snapshot(Protocol):
+    """A consistent view of a database at ``taken_at`` (aware, UTC), whatever is written meanwhile."""
+
+    taken_at: datetime
+    engine: str
+    engine_version: str
+    tool: str
+
+    def tables(self) -> tuple[Table, ...]:
+        """Every table whose rows can be read, in name order."""
+
+    def read(self, selection: Selection) -> Records:
+        """Survey ``selection`` and prepare to read it."""
+
+    def misfits(self, selection: Selection, column: str, limit: int) -> list[str]:
+        """The keys of at most ``limit`` rows whose value in ``column`` breaks its declared type."""
+
+
+class Engine(Protocol):
+    """One database that can be read."""
+
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """Open a consistent view; other processes may read and write while it is open."""
+
+    def freeze(self, target: Path) -> AbstractContextManager[Snapshot]:
+        """Copy the whole database at one moment to ``target`` and open a view of that copy.
+
+        ``target`` is a file of the same engine, complete and synced when the context begins, for
+        the caller to keep.
+        """
