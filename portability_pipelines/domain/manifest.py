@@ -22,7 +22,8 @@ Kind = Literal["exports", "backup"]
 class ColumnEntry:
     """A column as declared, and as the archive's files store it.
 
-    ``storage_classes`` counts the values of each storage class in the snapshot, NULLs left out.
+    ``storage_classes`` counts the values of each storage class in the snapshot, NULLs left out;
+    it is empty where every value is of the kind that the declaration promises.
     ``note`` says in words what became of values that could not keep their type.
     """
 
@@ -31,6 +32,11 @@ class ColumnEntry:
     stored_type: StorageClass
     storage_classes: dict[str, int] = field(default_factory=dict)
     note: str | None = None
+
+    @property
+    def lost_types(self) -> bool:
+        """Whether values of other kinds were written as text."""
+        return self.stored_type == "text" and any(kind != "text" for kind in self.storage_classes)
 
 
 @dataclass(frozen=True)
@@ -139,9 +145,7 @@ class Manifest:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode()
 
 
-def archive_prefix(
-    database: str, kind: str, dataset: str, period: Period, archive_id: str
-) -> str:
+def archive_prefix(database: str, kind: str, dataset: str, period: Period, archive_id: str) -> str:
     """``<database>/<kind>/<dataset>/<period>/<archive_id>``, each part made safe for a path."""
     return "/".join(path_part(part) for part in (database, kind, dataset, period, archive_id))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from portability_pipelines.domain.months import Month
@@ -15,11 +15,14 @@ DateEncoding = Literal["iso", "epoch_seconds", "epoch_milliseconds"]
 
 @dataclass(frozen=True)
 class Column:
-    """A column as its table declares it. ``key_position`` counts from 1 inside the primary key."""
+    """A column as its table declares it. ``key_position`` counts from 1 inside the primary key.
+
+    ``expected`` is the kind of value that the declaration lets one expect.
+    """
 
     name: str
     declared_type: str
-    affinity: StorageClass
+    expected: StorageClass
     key_position: int | None = None
     generated: bool = False
 
@@ -45,7 +48,6 @@ class Table:
     columns: tuple[Column, ...]
     order_by: tuple[str, ...]
     foreign_keys: tuple[ForeignKey, ...] = ()
-    exact_types: bool = False
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -82,22 +84,14 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class ColumnSurvey:
-    """How many values of each storage class a column holds in one period; NULLs are not counted.
+class DateEvidence:
+    """How a column's values look as dates: rows that ``encoding`` dates, and rows it does not.
 
-    ``widest_integer`` is the largest magnitude among the integers, known only where the column
-    mixes integers and reals. ``unreadable_texts`` counts texts that are not UTF-8.
+    ``first`` and ``last`` are the outermost months among the dated rows.
     """
 
-    classes: dict[StorageClass, int] = field(default_factory=dict)
-    widest_integer: int | None = None
-    non_finite: int = 0
-    unreadable_texts: int = 0
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What a period's rows are made of, counted in SQL inside the snapshot."""
-
-    rows: int
-    columns: dict[str, ColumnSurvey]
+    encoding: DateEncoding
+    dated: int
+    undated: int
+    first: Month | None
+    last: Month | None

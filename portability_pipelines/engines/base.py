@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
-from portability_pipelines.domain.tables import Selection, Table
+from portability_pipelines.domain.tables import DateEvidence, Selection, Table
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Records(Protocol):
 
 
 class Snapshot(Protocol):
-    """A consistent view of a database at ``taken_at`` (aware, UTC), whatever is written meanwhile."""
+    """A consistent view of a database at ``taken_at`` (aware, UTC), whatever others write."""
 
     taken_at: datetime
     engine: str
@@ -59,6 +59,9 @@ class Snapshot(Protocol):
 
     def read(self, selection: Selection) -> Records:
         """Survey ``selection`` and prepare to read it."""
+
+    def dates(self, table: Table, column: str) -> DateEvidence:
+        """Which months the values of ``column`` name, in whichever encoding dates most rows."""
 
     def misfits(self, selection: Selection, column: str, limit: int) -> list[str]:
         """The keys of at most ``limit`` rows whose value in ``column`` breaks its declared type."""

@@ -1,0 +1,114 @@
+"""SQL in, Arrow out: one read-only ADBC connection to an SQLite file.
+
+ADBC carries its own SQLite library, and two libraries must never hold the same live file in one
+process: closing a descriptor in one drops the POSIX locks of the other
+(https://www.sqlite.org/howtocorrupt.html, section 2.2.1). ``only_library`` guards that.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from portability_pipelines.domain.errors import PermanentError, TransientError
+
+BATCH_ROWS = 32_768
+BUSY_TIMEOUT_MS = 30_000
+
+_held: set[str] = set()
+_held_lock = threading.Lock()
+
+
+@contextmanager
+def only_library(path: Path) -> Iterator[None]:
+    """Hold the right to open the live file ``path`` with one SQLite library in this process."""
+    name = str(path.resolve())
+    with _held_lock:
+        if name in _held:
+            raise PermanentError(
+                f"{path.name} is already being read in this process",
+                "Read it in another process, or after the other reading has ended.",
+            )
+        _held.add(name)
+    try:
+        yield
+    finally:
+        with _held_lock:
+            _held.discard(name)
+
+
+class Connection:
+    """A read-only connection; queries give Arrow batches, inside one transaction if ``begin``."""
+
+    def __init__(self, path: Path, *, immutable: bool) -> None:
+        import adbc_driver_manager
+        import adbc_driver_sqlite
+
+        self._manager = adbc_driver_manager
+        self._path = path
+        mode = "immutable=1" if immutable else "mode=ro"
+        self._database = adbc_driver_manager.AdbcDatabase(
+            driver=adbc_driver_sqlite._driver_path(),
+            uri=f"file:{quote(str(path))}?{mode}",
+        )
+        try:
+            self._connection = adbc_driver_manager.AdbcConnection(self._database)
+        except adbc_driver_manager.Error as error:
+            self._database.close()
+            raise reading_failed(path, error) from error
+
+    def begin(self) -> None:
+        """Start the transaction that pins what later queries see."""
+        self.rows(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        self._connection.set_autocommit(False)
+        self.rows("SELECT count(*) FROM sqlite_schema")
+
+    def rows(self, sql: str) -> list[dict[str, Any]]:
+        """The whole result of a small query."""
+        return [row for batch in self.batches(sql) for row in batch.to_pylist()]
+
+    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """The result of ``sql`` in batches of ``BATCH_ROWS``; types follow the first row."""
+        statement = self._manager.AdbcStatement(self._connection)
+        try:
+            statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
+            statement.set_sql_query(sql)
+            stream, _ = statement.execute_query()
+            reader = pa.RecordBatchReader._import_from_c(stream.address)
+            try:
+                yield from reader
+            finally:
+                reader.close()
+        except (self._manager.Error, pa.ArrowException, OSError) as error:
+            raise reading_failed(self._path, error) from error
+        finally:
+            statement.close()
+
+    def close(self) -> None:
+        """End the transaction and let the file go."""
+        self._connection.close()
+        self._database.close()
+
+
+_ADVICE = {
+    "not a database": "Point the database's path at an SQLite file.",
+    "malformed": "The file is damaged; restore a backup of it or run sqlite3's .recover on it.",
+    "unable to open": "Check that the file exists and that this user may read it and its folder.",
+    "readonly": "An application left it mid-transaction; open it once with that application.",
+}
+
+
+def reading_failed(path: Path, error: Exception) -> PermanentError | TransientError:
+    """What to raise for a database error met while reading ``path``."""
+    text = str(error).split("\n", maxsplit=1)[0]
+    message = f"Reading the SQLite database {path.name} failed: {text}"
+    if "locked" in text or "busy" in text:
+        return TransientError(message, "Another process holds it; try again in a moment.")
+    advice = next((a for mark, a in _ADVICE.items() if mark in text), None)
+    return PermanentError(message, advice or "Check the file with sqlite3's PRAGMA quick_check.")

@@ -1,0 +1,177 @@
+"""SQLite as a source: pinned and frozen snapshots of a file that others go on writing to."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import quote
+
+from portability_pipelines.domain.errors import PermanentError, TransientError
+from portability_pipelines.domain.months import Month
+from portability_pipelines.domain.tables import DateEncoding, DateEvidence, Selection, Table
+from portability_pipelines.engines.sqlite.adbc import Connection, only_library, reading_failed
+from portability_pipelines.engines.sqlite.periods import UNIT
+from portability_pipelines.engines.sqlite.records import SqliteRecords
+from portability_pipelines.engines.sqlite.schema import identifier, tables_of
+from portability_pipelines.engines.sqlite.survey import source, survey
+
+LOCK_DEADLINE_SECONDS = 60
+
+
+class SqliteSnapshot:
+    """One consistent view; see ``engines.base.Snapshot``."""
+
+    engine = "sqlite"
+
+    def __init__(self, connection: Connection, taken_at: datetime) -> None:
+        self._connection = connection
+        self.taken_at = taken_at
+        self.engine_version = str(connection.rows("SELECT sqlite_version() AS v")[0]["v"])
+        self.tool = f"adbc-driver-sqlite {version('adbc-driver-sqlite')}"
+
+    def tables(self) -> tuple[Table, ...]:
+        """Every table with rows of its own, in name order."""
+        return tables_of(self._connection)
+
+    def read(self, selection: Selection) -> SqliteRecords:
+        """Survey ``selection`` and prepare to read it in one pass."""
+        contents = survey(self._connection, selection)
+        return SqliteRecords(self._connection, selection, contents)
+
+    def dates(self, table: Table, column: str) -> DateEvidence:
+        """Which months the values of ``column`` name, in whichever encoding dates most rows."""
+        name, written = identifier(column), "'[12][0-9][0-9][0-9]-[01][0-9]*'"
+        texts = (
+            f"CASE WHEN typeof({name}) = 'text' AND {name} GLOB {written} "
+            f"AND substr({name}, 6, 2) BETWEEN '01' AND '12' THEN substr({name}, 1, 7) END"
+        )
+        candidates: dict[DateEncoding, str] = {"iso": texts}
+        for encoding, unit in UNIT.items():
+            candidates[encoding] = _epoch_month(name, unit)  # type: ignore[index]
+        parts = [
+            f"count({sql}) AS {label}_n, min({sql}) AS {label}_low, max({sql}) AS {label}_high"
+            for label, sql in candidates.items()
+        ]
+        whole = Selection(table)
+        row = self._connection.rows(
+            f"SELECT count(*) AS n, {', '.join(parts)} {source(whole, indexed=True)}"
+        )[0]
+        best = max(candidates, key=lambda label: int(row[f"{label}_n"]))
+        dated, low, high = (row[f"{best}_{part}"] for part in ("n", "low", "high"))
+        edges = (Month.parse(low), Month.parse(high)) if dated else (None, None)
+        return DateEvidence(best, dated, row["n"] - dated, *edges)
+
+    def misfits(self, selection: Selection, column: str, limit: int) -> list[str]:
+        """The keys of at most ``limit`` rows whose value in ``column`` breaks its declared type."""
+        described = selection.table.column(column)
+        expected = described.expected if described else "text"
+        key = [identifier(k) for k in selection.table.key] or list(selection.table.order_by)
+        shown = " || ', ' || ".join(f"quote({part})" for part in key) or "'(no key)'"
+        found = source(selection, indexed=True)
+        rows = self._connection.rows(
+            f"SELECT {shown} AS k {found} {'AND' if 'WHERE' in found else 'WHERE'} "
+            f"typeof({identifier(column)}) NOT IN ('null', '{expected}') LIMIT {limit}"
+        )
+        return [row["k"] for row in rows]
+
+
+def _epoch_month(name: str, unit: int) -> str:
+    """The month of an epoch number between 1990 and 2100, the range that makes it a likely date."""
+    low, high = 631_152_000 * unit, 4_102_444_800 * unit
+    return (
+        f"CASE WHEN typeof({name}) IN ('integer', 'real') AND {name} >= {low} AND {name} < {high} "
+        f"THEN strftime('%Y-%m', {name} / {unit}, 'unixepoch') END"
+    )
+
+
+class SqliteEngine:
+    """One SQLite file. Opened read-only always; nothing is ever written to it."""
+
+    def __init__(
+        self,
+        path: Path,
+        scratch: Path,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._path = path
+        self._scratch = scratch
+        self._clock = clock
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqliteSnapshot]:
+        """Pin a read transaction in WAL mode, where readers and writers never wait for each other.
+
+        In the rollback modes a long read would keep writers out, so a frozen copy is read there.
+        """
+        self._require_file()
+        with only_library(self._path), closing(Connection(self._path, immutable=False)) as pinned:
+            pinned.begin()
+            taken_at = self._clock()
+            if pinned.rows("PRAGMA journal_mode")[0]["journal_mode"] == "wal":
+                yield SqliteSnapshot(pinned, taken_at)
+                return
+        with _private_file(self._scratch) as copy, self.freeze(copy) as frozen:
+            yield frozen
+
+    @contextmanager
+    def freeze(self, target: Path) -> Iterator[SqliteSnapshot]:
+        """Copy the database in one step of SQLite's backup API, sync it, and open the copy."""
+        self._require_file()
+        with only_library(self._path):
+            _copy(self._path, target)
+        taken_at = self._clock()
+        with closing(Connection(target, immutable=True)) as connection:
+            connection.begin()
+            yield SqliteSnapshot(connection, taken_at)
+
+    def _require_file(self) -> None:
+        if not self._path.is_file():
+            raise PermanentError(
+                f"There is no SQLite database at {self._path}",
+                "Check the database's path; a relative path counts from the project folder.",
+            )
+
+
+@contextmanager
+def _private_file(folder: Path) -> Iterator[Path]:
+    import tempfile
+
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="frozen-") as private:
+        yield Path(private) / "frozen.sqlite"
+
+
+def _copy(path: Path, target: Path) -> None:
+    """One step with ``pages=-1``: with more, every commit of a writer would restart the copy."""
+    deadline = time.monotonic() + LOCK_DEADLINE_SECONDS
+
+    def give_up(status: int, remaining: int, total: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
+            raise TransientError(
+                f"{path.name} stayed locked for {LOCK_DEADLINE_SECONDS} seconds",
+                "A writer holds a long transaction; try again when it has ended.",
+            )
+
+    uri = f"file:{quote(str(path))}?mode=ro"
+    target.touch(mode=0o600)
+    try:
+        with (
+            closing(sqlite3.connect(uri, uri=True)) as live,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            copy.execute("PRAGMA synchronous = OFF")
+            live.backup(copy, pages=-1, progress=give_up)
+        with target.open("rb") as written:
+            os.fsync(written.fileno())
+    except sqlite3.Error as error:
+        target.unlink(missing_ok=True)
+        raise reading_failed(path, error) from error
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,157 @@
+"""Reading a surveyed selection: the fast road for clean columns, a lossless one for the others.
+
+A column whose values are all of one kind is read as that kind. A column that mixes kinds is read
+as one Arrow column per kind and put together again here, value by value.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from portability_pipelines.domain.manifest import ColumnEntry
+from portability_pipelines.domain.months import Period
+from portability_pipelines.domain.tables import Selection, StorageClass
+from portability_pipelines.engines.base import Contents
+from portability_pipelines.engines.sqlite.adbc import Connection
+from portability_pipelines.engines.sqlite.periods import condition, periods_of, split
+from portability_pipelines.engines.sqlite.schema import identifier
+from portability_pipelines.engines.sqlite.survey import CLASSES, leads_an_index, source
+from portability_pipelines.formats.records import ARROW_TYPES, records_schema
+
+_SEEDS: dict[StorageClass, str] = {"integer": "0", "real": "0.0", "text": "''", "blob": "x''"}
+
+
+class SqliteRecords:
+    """The rows of one selection; see ``engines.base.Records``."""
+
+    def __init__(
+        self, connection: Connection, selection: Selection, contents: dict[Period, Contents]
+    ) -> None:
+        self.contents: Mapping[Period, Contents] = contents
+        self.unreadable_texts: Counter[tuple[Period, str]] = Counter()
+        self._connection = connection
+        self._selection = selection
+        self._kinds = [_kinds(contents, i) for i in range(len(selection.table.columns))]
+
+    def __iter__(self) -> Iterator[tuple[Period, pa.RecordBatch]]:
+        if not any(contents.rows for contents in self.contents.values()):
+            return
+        month = self._selection.month_column
+        names = [column.name for column in self._selection.table.columns]
+        place = names.index(month.name) if month else 0
+        skip = 1
+        for raw in self._connection.batches(self._sql()):
+            batch = raw.slice(skip)
+            skip = 0
+            parts = split(self._selection, batch, self._dates(batch, place))
+            for period, part in parts:
+                if part.num_rows:
+                    yield period, self._render(period, part)
+
+    def _sql(self) -> str:
+        """A typed first row fixes the column types, which ADBC takes from the first batch."""
+        seeds, values = [], []
+        for i, column in enumerate(self._selection.table.columns):
+            name = identifier(column.name)
+            kinds = self._kinds[i]
+            for kind in kinds:
+                seeds.append(f"{_SEEDS[kind]} AS c{i}_{kind}")
+                whole = f"CASE typeof({name}) WHEN '{kind}' THEN {name} END"
+                values.append(name if len(kinds) == 1 else whole)
+        return f"SELECT {', '.join(seeds)} UNION ALL SELECT * FROM ({self._select(values)})"
+
+    def _select(self, values: list[str]) -> str:
+        table = self._selection.table
+        order = f" ORDER BY {', '.join(table.order_by)}" if table.order_by else ""
+        listed = f"SELECT {', '.join(values)}"
+        one_month = len(self._selection.months) == 1 and not self._selection.undated
+        row_id = table.order_by[0] if len(table.order_by) == 1 else ""
+        if not one_month or not row_id.isidentifier() or not self._index_helps():
+            return f"{listed} {source(self._selection, indexed=one_month)}{order}"
+        # The index finds the row ids, which are then visited in order: no sort of whole rows.
+        chosen = f"SELECT {row_id} FROM {identifier(table.name)} WHERE {condition(self._selection)}"
+        return f"{listed} FROM {identifier(table.name)} WHERE {row_id} IN ({chosen}){order}"
+
+    def _index_helps(self) -> bool:
+        return leads_an_index(self._connection, self._selection)
+
+    def _dates(self, batch: pa.RecordBatch, place: int) -> pa.Array:
+        """The month column of ``batch``; where it mixes kinds, the kind that its dates have."""
+        month = self._selection.month_column
+        if month is None or len(periods_of(self._selection)) == 1:
+            return batch.column(0)
+        if month.encoding == "iso":
+            return batch.column(f"c{place}_text")
+        numbers = [k for k in self._kinds[place] if k in ("integer", "real")]
+        return pc.coalesce(*(batch.column(f"c{place}_{k}").cast("float64") for k in numbers))
+
+    def _render(self, period: Period, batch: pa.RecordBatch) -> pa.RecordBatch:
+        entries = self.contents[period].columns
+        arrays = [self._column(period, entry, i, batch) for i, entry in enumerate(entries)]
+        return pa.record_batch(arrays, schema=records_schema(entries))
+
+    def _column(
+        self, period: Period, entry: ColumnEntry, place: int, batch: pa.RecordBatch
+    ) -> pa.Array:
+        parts = {kind: batch.column(f"c{place}_{kind}") for kind in self._kinds[place]}
+        if "text" in parts:
+            parts["text"] = self._readable(period, entry.name, parts["text"])
+        wanted = ARROW_TYPES[entry.stored_type]
+        if entry.stored_type == "real" and "integer" in parts:
+            parts["integer"] = parts["integer"].cast(wanted)
+            return pc.coalesce(*parts.values())
+        if entry.stored_type == "text" and set(parts) != {"text"}:
+            return _as_text(parts)
+        found = parts.get(entry.stored_type)
+        return pa.nulls(batch.num_rows, wanted) if found is None else found.cast(wanted)
+
+    def _readable(self, period: Period, column: str, texts: pa.Array) -> pa.Array:
+        """``texts`` with those that are not UTF-8 written as SQL blobs, and counted."""
+        try:
+            texts.validate(full=True)
+        except pa.ArrowInvalid:
+            values = [_decoded(value) for value in texts.cast(pa.binary()).to_pylist()]
+            self.unreadable_texts[period, column] += sum(not valid for _, valid in values)
+            return pa.array([text for text, _ in values], pa.string())
+        return texts
+
+
+def _kinds(contents: Mapping[Period, Contents], place: int) -> tuple[StorageClass, ...]:
+    """The kinds of value that a column holds over all periods; at least one."""
+    entries = [period.columns[place] for period in contents.values()]
+    held = {kind for e in entries for kind in (e.storage_classes or (e.stored_type,))}
+    return tuple(kind for kind in CLASSES if kind in held)
+
+
+def _decoded(value: bytes | None) -> tuple[str | None, bool]:
+    if value is None:
+        return None, True
+    try:
+        return value.decode(), True
+    except UnicodeDecodeError:
+        return _as_blob(value), False
+
+
+def _as_blob(value: bytes) -> str:
+    return f"X'{value.hex().upper()}'"
+
+
+def _as_text(parts: dict[StorageClass, pa.Array]) -> pa.Array:
+    """One text per row: numbers as Python writes them (shortest exact form), blobs as ``X'..'``."""
+    written: dict[StorageClass, Callable[[Any], str]] = {
+        "integer": str,
+        "real": repr,
+        "text": str,
+        "blob": _as_blob,
+    }
+    texts: list[str | None] = [None] * len(next(iter(parts.values())))
+    for kind, array in parts.items():
+        for row, value in enumerate(array.to_pylist()):
+            if value is not None:
+                texts[row] = written[kind](value)
+    return pa.array(texts, pa.string())

@@ -1,0 +1,96 @@
+"""The tables of an SQLite database, from its own schema tables."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+from portability_pipelines.domain.tables import Column, ForeignKey, StorageClass, Table
+from portability_pipelines.engines.sqlite.adbc import Connection
+
+
+def identifier(name: str) -> str:
+    """``name`` quoted for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """``text`` as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def tables_of(connection: Connection) -> tuple[Table, ...]:
+    """Every table with rows of its own, virtual ones too; views and shadow tables are left out.
+
+    A view repeats other tables' rows, a shadow table those of its virtual table.
+    """
+    listed = connection.rows(
+        "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' "
+        "AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+    )
+    return tuple(_table(connection, row) for row in listed)
+
+
+def _table(connection: Connection, row: dict[str, Any]) -> Table:
+    name = row["name"]
+    described = connection.rows(
+        f"SELECT name, type, pk, hidden FROM pragma_table_xinfo({literal(name)}) ORDER BY cid"
+    )
+    columns = tuple(
+        Column(
+            name=column["name"],
+            declared_type=column["type"],
+            expected=expected_class(column["type"]),
+            key_position=column["pk"] or None,
+            generated=column["hidden"] in (2, 3),
+        )
+        for column in described
+        if column["hidden"] != 1
+    )
+    table = Table(name, columns, (), _foreign_keys(connection, name))
+    order = _row_id(columns) if not row["wr"] else ()
+    return Table(name, columns, order or tuple(map(identifier, table.key)), table.foreign_keys)
+
+
+def _row_id(columns: tuple[Column, ...]) -> tuple[str, ...]:
+    taken = {column.name.lower() for column in columns}
+    return next(((n,) for n in ("rowid", "_rowid_", "oid") if n not in taken), ())
+
+
+def _foreign_keys(connection: Connection, table: str) -> tuple[ForeignKey, ...]:
+    rows = connection.rows(
+        'SELECT id, "table", "from", "to" '
+        f"FROM pragma_foreign_key_list({literal(table)}) ORDER BY id, seq"
+    )
+    keys = []
+    for _, group in groupby(rows, key=lambda row: row["id"]):
+        parts = list(group)
+        keys.append(
+            ForeignKey(
+                tuple(part["from"] for part in parts),
+                parts[0]["table"],
+                tuple(part["to"] for part in parts if part["to"]),
+            )
+        )
+    return tuple(keys)
+
+
+_BY_DECLARATION: tuple[tuple[StorageClass, tuple[str, ...]], ...] = (
+    ("integer", ("INT", "BOOL")),
+    ("text", ("CHAR", "CLOB", "TEXT", "DATE", "TIME", "JSON", "UUID")),
+    ("blob", ("BLOB",)),
+    ("real", ("REAL", "FLOA", "DOUB", "NUM", "DEC", "MONEY")),
+)
+
+
+def expected_class(declared_type: str) -> StorageClass:
+    """The kind of value that a declaration lets one expect.
+
+    SQLite's affinity rules (https://www.sqlite.org/datatype3.html, section 3.1), refined where
+    they only say NUMERIC: dates are expected as text, booleans as integers.
+    """
+    upper = declared_type.upper()
+    for storage_class, marks in _BY_DECLARATION:
+        if any(mark in upper for mark in marks):
+            return storage_class
+    return "text"

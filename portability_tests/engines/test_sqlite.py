@@ -1,0 +1,339 @@
+"""The SQLite source: what it finds, what it reads, and what it leaves alone."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from portability_pipelines.domain.errors import PermanentError
+from portability_pipelines.domain.months import Month, months_between
+from portability_pipelines.domain.tables import MonthColumn, Selection, Table
+from portability_pipelines.engines.sqlite.adbc import only_library
+from portability_pipelines.engines.sqlite.engine import SqliteEngine, SqliteSnapshot
+from portability_pipelines.formats.records import records_schema
+
+Value = int | float | str | bytes | None
+
+
+def database(folder: Path, *statements: str, wal: bool = True) -> SqliteEngine:
+    path = folder / "app.sqlite"
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA journal_mode = {'wal' if wal else 'delete'}")
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+    return SqliteEngine(path, folder / "scratch")
+
+
+def table_named(snapshot: SqliteSnapshot, name: str) -> Table:
+    return next(table for table in snapshot.tables() if table.name == name)
+
+
+def read_all(snapshot: SqliteSnapshot, selection: Selection) -> dict[str, list[tuple[Value, ...]]]:
+    records = snapshot.read(selection)
+    found: dict[str, list[tuple[Value, ...]]] = {period: [] for period in records.contents}
+    for period, batch in records:
+        assert batch.schema == records_schema(records.contents[period].columns)
+        found[period] += zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    assert {p: len(rows) for p, rows in found.items()} == {
+        p: contents.rows for p, contents in records.contents.items()
+    }
+    return found
+
+
+def as_exported(values: Iterable[Value], stored: str) -> list[Value]:
+    def text(value: Value) -> Value:
+        if isinstance(value, bytes):
+            return f"X'{value.hex().upper()}'"
+        return repr(value) if isinstance(value, float) else None if value is None else str(value)
+
+    return [text(value) if stored == "text" else value for value in values]
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.binary(max_size=20),
+)
+DECLARED = st.sampled_from(
+    ["", "INTEGER", "TEXT", "REAL", "BLOB", "DECIMAL(10,2)", "BOOLEAN", "DATETIME", "VARCHAR(9)"]
+)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_every_value_of_any_storage_class_is_read_exactly(tmp_path: Path, data: Any) -> None:
+    declared = data.draw(st.lists(DECLARED, min_size=1, max_size=4))
+    clean = st.sampled_from([st.integers(-9, 9), st.floats(allow_nan=False), st.text("ab\0é")])
+    columns = [
+        data.draw(st.one_of(st.just(VALUES), clean.map(lambda s: st.none() | s))) for _ in declared
+    ]
+    rows = data.draw(st.lists(st.tuples(*columns), max_size=8))
+    engine = database(
+        tmp_path, f"CREATE TABLE t ({', '.join(f'c{i} {d}' for i, d in enumerate(declared))})"
+    )
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
+        holes = ", ".join("?" * len(declared))
+        connection.executemany(f"INSERT INTO t VALUES ({holes})", rows)
+        connection.commit()
+        truth = connection.execute("SELECT * FROM t ORDER BY rowid").fetchall()
+    with engine.snapshot() as snapshot:
+        selection = Selection(table_named(snapshot, "t"))
+        entries = snapshot.read(selection).contents["all"].columns
+        found = read_all(snapshot, selection)["all"]
+    for place, entry in enumerate(entries):
+        expected = as_exported([row[place] for row in truth], entry.stored_type)
+        assert [row[place] for row in found] == expected, entry
+
+
+def test_tables_of_every_make_are_found(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        'CREATE TABLE "Order Details" ("Line No" INTEGER, "select" TEXT, rowid TEXT)',
+        "CREATE TABLE pairs (a TEXT, b TEXT, n INT, PRIMARY KEY (b, a)) WITHOUT ROWID",
+        "CREATE TABLE exact (id INTEGER PRIMARY KEY, n ANY, twice INT AS (n * 2)) STRICT",
+        "CREATE TABLE child (p TEXT, q TEXT, FOREIGN KEY (p, q) REFERENCES pairs (b, a))",
+        "CREATE VIEW seen AS SELECT * FROM pairs",
+        "CREATE VIRTUAL TABLE notes USING fts5(title, body)",
+        "CREATE TABLE empty (x)",
+        "INSERT INTO \"Order Details\" VALUES (1, 'a', 'mine'), (2, 'b', NULL)",
+        "INSERT INTO pairs VALUES ('x', 'y', 1), ('y', 'x', 2)",
+        "INSERT INTO exact (n) VALUES (21)",
+        "INSERT INTO notes VALUES ('hello', 'world')",
+    )
+    with engine.snapshot() as snapshot:
+        tables = {table.name: table for table in snapshot.tables()}
+        rows = {name: read_all(snapshot, Selection(table))["all"] for name, table in tables.items()}
+    assert rows == {
+        "Order Details": [(1, "a", "mine"), (2, "b", None)],
+        "child": [],
+        "empty": [],
+        "exact": [(1, 21, 42)],
+        "notes": [("hello", "world")],
+        "pairs": [("y", "x", 2), ("x", "y", 1)],
+    }
+    assert tables["pairs"].key == ("b", "a")
+    assert tables["exact"].columns[2].generated
+    assert tables["child"].foreign_keys[0].columns == ("p", "q")
+
+
+MONTHS = months_between(Month(2026, 1), Month(2026, 3))
+
+
+def dated(folder: Path, declared: str, values: list[Value], *, index: bool) -> SqliteEngine:
+    engine = database(folder, f"CREATE TABLE t (id INTEGER PRIMARY KEY, at {declared})")
+    with closing(sqlite3.connect(folder / "app.sqlite")) as connection:
+        connection.executemany("INSERT INTO t (at) VALUES (?)", [(value,) for value in values])
+        if index:
+            connection.execute("CREATE INDEX by_date ON t (at)")
+        connection.commit()
+    return engine
+
+
+DATES: dict[str, tuple[str, list[Value], dict[str, list[int]]]] = {
+    "iso": (
+        "TEXT",
+        ["2026-03-31T23:59:59Z", "2026-01-01", None, "2026-02", "", "2026-13-01", "2025-12-31", 7,
+         "2026-01-31 10:00", "2026-0:", b"2026-01-05", "2026-04-01", "2026-1-5"],
+        {"2026-01": [2, 9], "2026-02": [4], "2026-03": [1],
+         "undated": [3, 5, 6, 7, 8, 10, 11, 12, 13]},
+    ),
+    "epoch_seconds": (
+        "INTEGER",
+        [1767225600, 1767225599, 1769904000, 1772323199.5, 1772323200, 1775001600, None, "unknown"],
+        {"2026-01": [1], "2026-02": [3, 4], "2026-03": [5], "undated": [2, 6, 7, 8]},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("index", [False, True], ids=["scan", "index"])
+@pytest.mark.parametrize("encoding", ["iso", "epoch_seconds"])
+def test_every_row_falls_in_one_month_or_among_the_undated(
+    tmp_path: Path, encoding: Any, index: bool
+) -> None:
+    declared, values, expected = DATES[encoding]
+    engine = dated(tmp_path, declared, values, index=index)
+    column = MonthColumn("at", encoding)
+    with engine.snapshot() as snapshot:
+        table = table_named(snapshot, "t")
+        together = read_all(snapshot, Selection(table, column, MONTHS))
+        one_by_one = {
+            str(month): read_all(snapshot, Selection(table, column, (month,)))[str(month)]
+            for month in MONTHS
+        }
+        undated = read_all(snapshot, Selection(table, column, MONTHS, undated=True))
+    assert together == one_by_one
+    assert {p: [row[0] for row in rows] for p, rows in (together | undated).items()} == expected
+
+
+def test_a_range_and_single_months_store_columns_alike(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (at TEXT, n INTEGER, d DECIMAL)",
+        "INSERT INTO t VALUES ('2026-01-05', 1, 5), ('2026-02-05', 'n/a', 5.25), "
+        "('2026-02-06', 2, 7)",
+    )
+    column = MonthColumn("at")
+    with engine.snapshot() as snapshot:
+        table = table_named(snapshot, "t")
+        together = snapshot.read(Selection(table, column, MONTHS)).contents
+        for month in MONTHS:
+            alone = snapshot.read(Selection(table, column, (month,))).contents
+            assert alone[str(month)] == together[str(month)]
+    stored = {p: [c.stored_type for c in contents.columns] for p, contents in together.items()}
+    assert stored["2026-01"] == ["text", "integer", "real"]
+    assert stored["2026-02"] == ["text", "text", "real"]
+    assert together["2026-02"].columns[1].lost_types
+
+
+def test_text_that_is_not_utf8_is_kept_as_bytes_and_counted(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (name TEXT)",
+        "INSERT INTO t VALUES ('fine'), (CAST(X'63616666E9' AS TEXT)), (NULL)",
+    )
+    with engine.snapshot() as snapshot:
+        records = snapshot.read(Selection(table_named(snapshot, "t")))
+        (_, batch) = next(iter(records))
+        assert batch.column(0).to_pylist() == ["fine", "X'63616666E9'", None]
+        assert records.unreadable_texts == {("all", "name"): 1}
+
+
+def test_leading_nulls_do_not_fix_a_wrong_type(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (a TEXT, b REAL)",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 70000) "
+        "INSERT INTO t SELECT iif(i > 69990, 'late', NULL), iif(i > 69990, 0.5, NULL) FROM n",
+    )
+    with engine.snapshot() as snapshot:
+        rows = read_all(snapshot, Selection(table_named(snapshot, "t")))["all"]
+    assert rows[-1] == ("late", 0.5)
+    assert rows[0] == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "encoding", "dated_rows"),
+    [
+        (["2026-01-01", "2026-02-01T10:00:00", None, "soon"], "iso", 2),
+        ([1767225600, 1767225600.5, 12], "epoch_seconds", 2),
+        ([1767225600000, 0], "epoch_milliseconds", 1),
+        (["hello", 5, None], "iso", 0),
+    ],
+)
+def test_the_way_a_column_writes_dates_is_recognised(
+    tmp_path: Path, values: list[Value], encoding: str, dated_rows: int
+) -> None:
+    engine = dated(tmp_path, "", values, index=False)
+    with engine.snapshot() as snapshot:
+        evidence = snapshot.dates(table_named(snapshot, "t"), "at")
+    assert evidence.dated == dated_rows
+    assert evidence.undated == len(values) - dated_rows
+    assert not dated_rows or evidence.encoding == encoding
+
+
+def test_rows_that_break_their_column_are_named_by_key(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (id TEXT PRIMARY KEY, n INTEGER)",
+        "INSERT INTO t VALUES ('a', 1), ('b', 'x'), ('c', NULL), ('d', 'y')",
+    )
+    with engine.snapshot() as snapshot:
+        selection = Selection(table_named(snapshot, "t"))
+        assert snapshot.misfits(selection, "n", 1) == ["'b'"]
+        assert snapshot.misfits(selection, "n", 9) == ["'b'", "'d'"]
+
+
+@pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
+def test_a_snapshot_does_not_move_while_others_write(tmp_path: Path, wal: bool) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1), (2)", wal=wal)
+    with engine.snapshot() as snapshot:
+        selection = Selection(table_named(snapshot, "t"))
+        write = (
+            "import sqlite3, sys; c = sqlite3.connect(sys.argv[1], timeout=1); "
+            "c.execute('INSERT INTO t VALUES (3)'); c.commit()"
+        )
+        subprocess.run([sys.executable, "-c", write, tmp_path / "app.sqlite"], check=True)
+        assert read_all(snapshot, selection)["all"] == [(1,), (2,)]
+    with engine.snapshot() as snapshot:
+        assert read_all(snapshot, selection)["all"] == [(1,), (2,), (3,)]
+    assert not list((tmp_path / "scratch").glob("*")), "a frozen copy was left behind"
+
+
+def test_a_frozen_copy_holds_commits_that_are_still_in_the_wal(tmp_path: Path) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (n INT)")
+    copy = tmp_path / "copy.sqlite"
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as writer:
+        writer.execute("PRAGMA wal_autocheckpoint = 0")
+        writer.execute("INSERT INTO t VALUES (7)")
+        writer.commit()
+        with engine.freeze(copy) as snapshot:
+            assert read_all(snapshot, Selection(table_named(snapshot, "t")))["all"] == [(7,)]
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy.sqlite"]
+
+
+def test_the_source_is_never_written_to(tmp_path: Path) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)", wal=False)
+    path = tmp_path / "app.sqlite"
+    before = (path.read_bytes(), path.stat().st_mtime_ns)
+    with engine.snapshot() as snapshot:
+        assert read_all(snapshot, Selection(table_named(snapshot, "t")))["all"] == [(1,)]
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "no SQLite database"), (b"plain text, not a database" * 50, "not a database")],
+)
+def test_what_is_no_database_is_refused_by_name(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    path = tmp_path / "app.sqlite"
+    if content is not None:
+        path.write_bytes(content)
+    engine = SqliteEngine(path, tmp_path)
+    with pytest.raises(PermanentError, match=words) as failure, engine.snapshot() as snapshot:
+        snapshot.tables()
+    assert "app.sqlite" in str(failure.value)
+
+
+def test_two_sqlite_libraries_never_hold_one_live_file(tmp_path: Path) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (n INT)")
+    with (
+        engine.snapshot(),
+        pytest.raises(PermanentError, match="already being read"),
+        engine.freeze(tmp_path / "copy.sqlite"),
+    ):
+        pass
+    with only_library(tmp_path / "app.sqlite"):
+        assert True
+
+
+def test_a_table_changed_while_it_is_read_keeps_its_batches_bounded(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (n INT)",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
+        "INSERT INTO t SELECT i FROM n",
+    )
+    with engine.snapshot() as snapshot:
+        sizes = [b.num_rows for _, b in snapshot.read(Selection(table_named(snapshot, "t")))]
+    assert sum(sizes) == 100_000
+    assert max(sizes) <= 32_768
+    assert pa.total_allocated_bytes() < 50_000_000
