@@ -26,10 +26,10 @@ def main() -> int:
             until=arguments.until,
         )
     except PortabilityError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     for table, rows in {**counts, "total": sum(counts.values())}.items():
-        print(f"{table:<26}{rows:>12,}")
+        sys.stdout.write(f"{table:<26}{rows:>12,}\n")
     return 0
 
 

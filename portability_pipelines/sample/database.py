@@ -21,8 +21,9 @@ def generate(
 
     Rows cover the 24 months that end in the month of ``until``, none later than that day; equal
     arguments give equal rows. ``path`` is replaced as a whole at the end: a failed or killed run
-    leaves what was there (and, if killed, a hidden folder beside it that may be removed). Memory does not grow with ``activity_rows``. Raises ``RefusedError`` for
-    a size below 1 or a ``path`` that is in use, ``PermanentError`` where it cannot be written.
+    leaves what was there; a killed one also a hidden folder beside it, which may be removed.
+    Memory does not grow with ``activity_rows``. Raises ``RefusedError`` for a size below 1 or a
+    ``path`` that is in use, ``PermanentError`` where it cannot be written.
     """
     if activity_rows < 1:
         raise RefusedError(f"{activity_rows} activity rows were asked for", "Ask for at least 1.")
