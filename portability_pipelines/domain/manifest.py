@@ -118,9 +118,8 @@ class Manifest:
     @property
     def prefix(self) -> str:
         """The store folder that holds the archive."""
-        return archive_prefix(
-            self.source.database, self.kind, self.dataset, self.period, self.archive_id
-        )
+        folder = period_prefix(self.source.database, self.kind, self.dataset, self.period)
+        return f"{folder}/{self.archive_id}"
 
     @property
     def rows(self) -> int:
@@ -145,9 +144,9 @@ class Manifest:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode()
 
 
-def archive_prefix(database: str, kind: str, dataset: str, period: Period, archive_id: str) -> str:
-    """``<database>/<kind>/<dataset>/<period>/<archive_id>``, each part made safe for a path."""
-    return "/".join(path_part(part) for part in (database, kind, dataset, period, archive_id))
+def period_prefix(database: str, kind: str, dataset: str, period: Period) -> str:
+    """``<database>/<kind>/<dataset>/<period>``, each part made safe for a path."""
+    return "/".join(path_part(part) for part in (database, kind, dataset, period))
 
 
 def path_part(name: str) -> str:
@@ -156,11 +155,10 @@ def path_part(name: str) -> str:
     Injective, so two tables never share a folder, whatever they are called.
     """
     safe = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-    encoded = "".join(
+    return "".join(
         chr(byte) if byte in safe or (byte == ord(".") and place) else f"%{byte:02X}"
         for place, byte in enumerate(name.encode())
     )
-    return encoded or "%"
 
 
 def parse_manifest(content: bytes, where: str) -> Manifest:

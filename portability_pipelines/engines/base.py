@@ -79,3 +79,13 @@ class Engine(Protocol):
         ``target`` is a file of the same engine, complete and synced when the context begins, for
         the caller to keep.
         """
+
+
+class Recovery(Protocol):
+    """How a restored database of one engine is looked at, in scratch, before it is trusted."""
+
+    def inspect(self, restored: Path) -> list[str]:
+        """What the engine's own integrity check finds wrong; empty where it is sound."""
+
+    def open(self, restored: Path) -> AbstractContextManager[Snapshot]:
+        """A view of ``restored``, which nobody else has open."""

@@ -1,0 +1,53 @@
+"""What archives exist, read from the manifests in the store: there is no second truth to drift."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.domain.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    parse_manifest,
+    period_prefix,
+)
+from portability_pipelines.domain.months import Period
+from portability_pipelines.stores.base import Store
+
+
+def latest(
+    store: Store, database: str, kind: str, dataset: str, period: Period
+) -> Manifest | None:
+    """The newest archive of a dataset's period, or None where there is none yet."""
+    keys = _manifest_keys(store, period_prefix(database, kind, dataset, period))
+    return read_manifest(store, keys[-1]) if keys else None
+
+
+def require_latest(
+    store: Store, database: str, kind: str, dataset: str, period: Period
+) -> Manifest:
+    """The newest archive of a dataset's period; refused where there is none."""
+    found = latest(store, database, kind, dataset, period)
+    if found is None:
+        raise RefusedError(
+            f"There is no archive of {database}/{kind}/{dataset} for {period} in {store.url}",
+            "Materialise that partition first.",
+        )
+    return found
+
+
+def archives(store: Store, prefix: str) -> Iterator[Manifest]:
+    """Every archive below ``prefix``, oldest first within a period."""
+    for key in _manifest_keys(store, prefix):
+        yield read_manifest(store, key)
+
+
+def read_manifest(store: Store, key: str) -> Manifest:
+    """Read and parse the manifest at ``key``."""
+    with store.open(key) as stream:
+        return parse_manifest(stream.read(), store.locate(key))
+
+
+def _manifest_keys(store: Store, prefix: str) -> list[str]:
+    ending = f"/{MANIFEST_NAME}"
+    return [found.key for found in store.list(prefix) if found.key.endswith(ending)]

@@ -1,0 +1,18 @@
+"""Where this project keeps what it makes on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import portability_pipelines
+
+
+def project_folder() -> Path:
+    """The checkout this package runs from, or the working folder where it is installed."""
+    checkout = Path(portability_pipelines.__file__).resolve().parents[1]
+    return checkout if (checkout / "workspace.yaml").is_file() else Path.cwd()
+
+
+def private_folder() -> Path:
+    """``.portability`` in the project: store, staging, scratch and the demo's own servers."""
+    return project_folder() / ".portability"

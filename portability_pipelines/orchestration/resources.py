@@ -1,0 +1,113 @@
+"""What runs need from outside: the store of archives, the secrets, MongoDB.
+
+Settings are read when a run needs them, never at import. Secrets come from the environment or
+from a file and never enter run config.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from portability_pipelines.domain.declarations import Database
+from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.engines.base import Engine
+from portability_pipelines.engines.registry import open_engine
+from portability_pipelines.orchestration.folders import private_folder, project_folder
+from portability_pipelines.stores.base import Store
+from portability_pipelines.stores.registry import open_store
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+    from portability_pipelines.filters.openpgp import Key
+
+
+class Archives(dg.ConfigurableResource):
+    """The store of archives and the keys that protect them."""
+
+    store_url: str | None = Field(
+        None,
+        description="file:///folder or s3://bucket/prefix; else PORTABILITY_STORE, else a folder "
+        "of the project.",
+    )
+
+    def store(self) -> Store:
+        """Open the store that the settings name; does no I/O yet."""
+        folder = private_folder()
+        url = self.store_url or os.environ.get("PORTABILITY_STORE") or (folder / "store").as_uri()
+        return open_store(url, staging_root=folder / "staging", s3_client=_s3_client)
+
+    def seal(self) -> bytes | None:
+        """The key that seals manifests, if one is set."""
+        secret = os.environ.get("PORTABILITY_MANIFEST_KEY")
+        return secret.encode() if secret else None
+
+    def encryption_key(self) -> Key:
+        """What backups are encrypted with: a recipient's public key, else a passphrase."""
+        from portability_pipelines.filters.openpgp import Passphrase, Recipients
+
+        recipient = os.environ.get("PORTABILITY_RECIPIENT")
+        if recipient:
+            return Recipients((recipient,))
+        return Passphrase(_passphrase())
+
+
+def scratch_folder() -> Path:
+    """A folder for private working files, on the project's disk."""
+    return private_folder() / "scratch"
+
+
+def source_engine(database: Database) -> Engine:
+    """The declared database, opened for reading when it is used."""
+    source = database.source
+    path = source.path
+    if source.path_env is not None:
+        path = os.environ.get(source.path_env)
+        if not path:
+            at = f"{source.place}: " if source.place else ""
+            raise RefusedError(
+                f"{at}the environment variable {source.path_env} is not set",
+                f"Set it to the path of the database {database.name!r}.",
+            )
+    return open_engine(source.engine, project_folder() / (path or ""), scratch_folder())
+
+
+def mongodb_uri() -> str:
+    """The MongoDB server that migrations write to."""
+    uri = os.environ.get("PORTABILITY_MONGODB_URI")
+    if not uri:
+        raise RefusedError(
+            "PORTABILITY_MONGODB_URI is not set",
+            "Set it to the mongodb:// address of the server to migrate to; 'make up' and "
+            "'make demo' start one of their own where it is unset.",
+        )
+    return uri
+
+
+def passphrase_file() -> Path:
+    """Where the demo keeps the passphrase that it made."""
+    return private_folder() / "passphrase"
+
+
+def _passphrase() -> str:
+    secret = os.environ.get("PORTABILITY_PASSPHRASE")
+    if not secret and passphrase_file().is_file():
+        secret = passphrase_file().read_text().strip()
+    if not secret:
+        raise RefusedError(
+            "There is no passphrase to encrypt the backup with",
+            "Set PORTABILITY_PASSPHRASE, or PORTABILITY_RECIPIENT to a public key's file.",
+        )
+    return secret
+
+
+def _s3_client() -> S3Client:
+    from dagster_aws.s3 import S3Resource
+
+    client: S3Client = S3Resource().get_client()
+    return client

@@ -1,0 +1,71 @@
+"""From what a person declared to the rows it means in the database as it is now."""
+
+from __future__ import annotations
+
+from portability_pipelines.domain.declarations import Database, TableDeclaration
+from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.domain.months import Month
+from portability_pipelines.domain.tables import MonthColumn, Selection, Table
+from portability_pipelines.engines.base import Snapshot
+
+
+def select(
+    snapshot: Snapshot,
+    database: Database,
+    declared: TableDeclaration,
+    months: tuple[Month, ...] = (),
+    *,
+    undated: bool = False,
+) -> Selection:
+    """The rows of ``declared`` in ``months``; refused where the declaration does not fit.
+
+    A refusal names the file and line of the declaration.
+    """
+    table = _table(snapshot, database, declared)
+    if declared.month_column is None:
+        return Selection(table)
+    column = table.column(declared.month_column)
+    if column is None:
+        raise RefusedError(
+            f"{_at(declared)}table {table.name!r} has no column {declared.month_column!r}",
+            f"Its columns are: {', '.join(c.name for c in table.columns)}.",
+        )
+    return Selection(table, MonthColumn(column.name, declared.dates), months, undated)
+
+
+def require_dates(snapshot: Snapshot, selection: Selection, declared: TableDeclaration) -> None:
+    """Refuse a month column whose values are no dates in the declared encoding.
+
+    For a selection that found no rows: that is right in a quiet month and wrong in a column that
+    never holds a date.
+    """
+    if selection.month_column is None:
+        return
+    evidence = snapshot.dates(selection.table, selection.month_column.name)
+    name = f"{_at(declared)}column {declared.month_column!r} of {declared.name!r}"
+    if evidence.undated and not evidence.dated:
+        raise RefusedError(
+            f"{name} holds no dates",
+            "Name a column of ISO 8601 texts or Unix times, or leave month_column out to take the "
+            "table whole.",
+        )
+    if evidence.dated > evidence.undated and evidence.encoding != declared.dates:
+        raise RefusedError(
+            f"{name} writes its dates as {evidence.encoding}, not as {declared.dates}",
+            f"Declare dates: {evidence.encoding}.",
+        )
+
+
+def _table(snapshot: Snapshot, database: Database, declared: TableDeclaration) -> Table:
+    tables = {table.name.lower(): table for table in snapshot.tables()}
+    found = tables.get(declared.name.lower())
+    if found is None:
+        raise RefusedError(
+            f"{_at(declared)}database {database.name!r} has no table {declared.name!r}",
+            f"Its tables are: {', '.join(t.name for t in tables.values()) or '(none)'}.",
+        )
+    return found
+
+
+def _at(declared: TableDeclaration) -> str:
+    return f"{declared.place}: " if declared.place else ""
