@@ -79,6 +79,11 @@ class Staging:
 
     def check_bound(self, source: Path, key: str) -> None:
         """Refuse a ``source`` not staged for a prefix of ``key``: a sweep would miss it."""
+        if not source.is_file():
+            raise RefusedError(
+                f"There is no file {source.name} to put as {key}",
+                "Write it into the folder that stage() gives first.",
+            )
         place = next((p for p in source.parents if p.parent == self.root), None)
         intent = place and read_intent(place)
         if not intent or intent.prefix is None or not within(key, intent.prefix):
