@@ -15,9 +15,7 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.stores.base import Store
 
 
-def latest(
-    store: Store, database: str, kind: str, dataset: str, period: Period
-) -> Manifest | None:
+def latest(store: Store, database: str, kind: str, dataset: str, period: Period) -> Manifest | None:
     """The newest archive of a dataset's period, or None where there is none yet."""
     keys = _manifest_keys(store, period_prefix(database, kind, dataset, period))
     return read_manifest(store, keys[-1]) if keys else None

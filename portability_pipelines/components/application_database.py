@@ -145,9 +145,7 @@ class ApplicationDatabase(dg.Component, dg.Resolvable):
     """
 
     name: str
-    source: Annotated[
-        declarations.SourceReference, dg.Resolver(_source, model_field_type=Source)
-    ]
+    source: Annotated[declarations.SourceReference, dg.Resolver(_source, model_field_type=Source)]
     first_month: Annotated[
         Month,
         dg.Resolver(

@@ -20,11 +20,12 @@ from portability_pipelines.engines.registry import open_engine
 from portability_pipelines.orchestration.folders import private_folder, project_folder
 from portability_pipelines.stores.base import Store
 from portability_pipelines.stores.registry import open_store
+from portability_pipelines.workflows.drafts import Secrets
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-    from portability_pipelines.filters.openpgp import Key
+    from portability_pipelines.filters.openpgp_keys import DecryptionKey, EncryptionKey
 
 
 class Archives(dg.ConfigurableResource):
@@ -47,14 +48,51 @@ class Archives(dg.ConfigurableResource):
         secret = os.environ.get("PORTABILITY_MANIFEST_KEY")
         return secret.encode() if secret else None
 
-    def encryption_key(self) -> Key:
-        """What backups are encrypted with: a recipient's public key, else a passphrase."""
-        from portability_pipelines.filters.openpgp import Passphrase, Recipients
+    def secrets(self, *, encrypted: bool) -> Secrets:
+        """The keys that archives are written and read with.
 
-        recipient = os.environ.get("PORTABILITY_RECIPIENT")
-        if recipient:
-            return Recipients((recipient,))
-        return Passphrase(_passphrase())
+        Refused where ``encrypted`` archives are wanted and nothing is set to encrypt them with.
+        """
+        if not encrypted:
+            return Secrets(seal=self.seal())
+        return Secrets(_encryption_key(), _decryption_key(), self.seal())
+
+
+def _encryption_key() -> EncryptionKey:
+    from portability_pipelines.filters.openpgp_keys import Passphrase, Recipients
+
+    recipient = os.environ.get("PORTABILITY_RECIPIENT")
+    if recipient:
+        return Recipients.from_files([_existing("PORTABILITY_RECIPIENT", recipient)])
+    secret = _passphrase()
+    if not secret:
+        raise RefusedError(
+            "There is no passphrase to encrypt the backup with",
+            "Set PORTABILITY_PASSPHRASE, or PORTABILITY_RECIPIENT to the file of a public key.",
+        )
+    return Passphrase(secret, "PORTABILITY_PASSPHRASE")
+
+
+def _decryption_key() -> DecryptionKey | None:
+    """The recipient's secret key, if it is on this machine; else the passphrase."""
+    from portability_pipelines.filters.openpgp_keys import Passphrase, SecretKey
+
+    secret = _passphrase()
+    if not os.environ.get("PORTABILITY_RECIPIENT"):
+        return Passphrase(secret, "PORTABILITY_PASSPHRASE") if secret else None
+    path = os.environ.get("PORTABILITY_SECRET_KEY")
+    if not path:
+        return None
+    content = _existing("PORTABILITY_SECRET_KEY", path).read_bytes()
+    return SecretKey(content, secret, "PORTABILITY_SECRET_KEY")
+
+
+def _existing(variable: str, path: str) -> Path:
+    if not Path(path).is_file():
+        raise RefusedError(
+            f"{variable} names {path}, which is not a file", "Set it to the path of a key file."
+        )
+    return Path(path)
 
 
 def scratch_folder() -> Path:
@@ -95,14 +133,9 @@ def passphrase_file() -> Path:
 
 
 def _passphrase() -> str:
-    secret = os.environ.get("PORTABILITY_PASSPHRASE")
+    secret = os.environ.get("PORTABILITY_PASSPHRASE", "")
     if not secret and passphrase_file().is_file():
-        secret = passphrase_file().read_text().strip()
-    if not secret:
-        raise RefusedError(
-            "There is no passphrase to encrypt the backup with",
-            "Set PORTABILITY_PASSPHRASE, or PORTABILITY_RECIPIENT to a public key's file.",
-        )
+        return passphrase_file().read_text().strip()
     return secret
 
 

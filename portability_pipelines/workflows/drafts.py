@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,24 +22,29 @@ from portability_pipelines.domain.manifest import (
     TableEntry,
 )
 from portability_pipelines.domain.months import Period
-from portability_pipelines.filters.openpgp import Key
+from portability_pipelines.filters.openpgp_keys import DecryptionKey, EncryptionKey
 from portability_pipelines.stores.base import Store
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """What archives are encrypted with and sealed with; neither is ever shown."""
+    """What archives are encrypted with, decrypted with and sealed with; none is ever shown."""
 
-    key: Key | None = field(default=None, repr=False)
+    encrypt: EncryptionKey | None = field(default=None, repr=False)
+    decrypt: DecryptionKey | None = field(default=None, repr=False)
     seal: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
 class Written:
-    """An archive that stands in the store; ``fresh`` is False where it stood there before."""
+    """An archive that stands in the store; ``fresh`` is False where it stood there before.
+
+    ``sample`` holds a few rows of an export, for a preview that masks them.
+    """
 
     manifest: Manifest
     fresh: bool
+    sample: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,8 +121,10 @@ def _same_content(one: Manifest, other: Manifest) -> bool:
     """Equal tables, and files equal in everything that encryption's randomness does not touch."""
 
     def form(manifest: Manifest) -> tuple[object, ...]:
-        files = [(f.name, f.format, f.compression, f.encryption, f.plaintext_sha256)
-                 for f in manifest.files]
+        files = [
+            (f.name, f.format, f.compression, f.encryption, f.plaintext_sha256)
+            for f in manifest.files
+        ]
         return manifest.tables, files, manifest.encryption, manifest.seal is None
 
     sealed_alike = replace(other, seal=one.seal) if one.seal else other

@@ -201,6 +201,23 @@ def test_a_range_and_single_months_store_columns_alike(tmp_path: Path) -> None:
     assert together["2026-02"].columns[1].lost_types
 
 
+def test_months_that_store_a_column_differently_are_read_in_one_scan(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (at TEXT, d DECIMAL)",
+        "INSERT INTO t VALUES ('2026-01-05', 5), ('2026-01-06', 5.25), ('2026-02-05', 'n/a'), "
+        "('2026-02-06', 7), ('2026-03-05', x'0a'), ('2026-03-06', NULL)",
+    )
+    with engine.snapshot() as snapshot:
+        selection = Selection(table_named(snapshot, "t"), MonthColumn("at"), MONTHS)
+        found = read_all(snapshot, selection)
+    assert {month: [row[1] for row in rows] for month, rows in found.items()} == {
+        "2026-01": [5.0, 5.25],
+        "2026-02": ["n/a", "7"],
+        "2026-03": [b"\n", None],
+    }
+
+
 def test_text_that_is_not_utf8_is_kept_as_bytes_and_counted(tmp_path: Path) -> None:
     engine = database(
         tmp_path,

@@ -103,8 +103,8 @@ class SqliteRecords:
             parts["text"] = self._readable(period, entry.name, parts["text"])
         wanted = ARROW_TYPES[entry.stored_type]
         if entry.stored_type == "real" and "integer" in parts:
-            parts["integer"] = parts["integer"].cast(wanted)
-            return pc.coalesce(*parts.values())
+            numbers = [parts[kind].cast(wanted) for kind in ("real", "integer") if kind in parts]
+            return pc.coalesce(*numbers)
         if entry.stored_type == "text" and set(parts) != {"text"}:
             return _as_text(parts)
         found = parts.get(entry.stored_type)

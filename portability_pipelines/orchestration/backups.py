@@ -1,0 +1,162 @@
+"""The backup of a database as an asset, the checks that prove it, and the job that restores it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from portability_pipelines.catalog import archives as catalog
+from portability_pipelines.domain.declarations import Backup, Database
+from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.domain.manifest import Manifest
+from portability_pipelines.domain.months import Month, Period
+from portability_pipelines.engines.registry import recovery
+from portability_pipelines.orchestration.failures import as_dagster_outcomes
+from portability_pipelines.orchestration.io_managers import Pending, archive_address
+from portability_pipelines.orchestration.keys import (
+    backup_key,
+    months_of,
+    open_month,
+    table_key,
+)
+from portability_pipelines.orchestration.progress import Progress
+from portability_pipelines.orchestration.proofs import proof_result
+from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
+from portability_pipelines.stores.base import Store
+from portability_pipelines.workflows.backup import back_up
+from portability_pipelines.workflows.drafts import Archivist, Written
+from portability_pipelines.workflows.restore import restore
+from portability_pipelines.workflows.verify import verify_backup
+
+DATASET = "database"
+
+
+def backup_asset(database: Database, backup: Backup) -> dg.AssetsDefinition:
+    """Backups of ``database``, partitioned by the month in which they are taken."""
+
+    @dg.asset(
+        key=backup_key(database),
+        deps=[table_key(database, table) for table in database.tables],
+        description="The whole database at one moment, compressed and encrypted, with counts and "
+        "digests of every table taken from the same snapshot.",
+        partitions_def=months_of(database),
+        io_manager_key="archives_io",
+        group_name=database.name,
+        kinds={database.source.engine, "zstd", "openpgp"},
+        owners=list(database.owners),
+        metadata=archive_address(database.name, "backup", DATASET),
+        pool=f"database_{database.name}",
+    )
+    def backup_of_database(context: dg.AssetExecutionContext) -> Pending:
+        with as_dagster_outcomes():
+            month = _require_open_month(context.partition_key, database)
+
+        def write(archivist: Archivist) -> dict[Period, Written]:
+            say = Progress(f"backup of {database.name}", context.log.info, "bytes")
+            engine = source_engine(database)
+            written = back_up(
+                engine, database.name, str(month), archivist, level=backup.zstd_level, progress=say
+            )
+            return {str(month): written}
+
+        return Pending(database.name, "backup", DATASET, write, encrypted=True)
+
+    return backup_of_database
+
+
+def _require_open_month(partition_key: str, database: Database) -> Month:
+    asked, now = Month.parse(partition_key), open_month(database, datetime.now(UTC))
+    if asked != now:
+        raise RefusedError(
+            f"A backup of {database.name} for {asked} cannot be taken: backups hold the database "
+            "as it is now",
+            f"Launch the partition {now.partition_key}, the month that is open.",
+        )
+    return now
+
+
+def backup_checks(database: Database) -> dg.AssetChecksDefinition:
+    """Proof that a backup is whole, and that it restores to what was backed up."""
+    key = backup_key(database)
+    months = months_of(database)
+    described = {
+        "verified": "Read back from the store: checksums, decryption, decompression, and the "
+        "engine's own integrity check.",
+        "restores": "A drill: restored into scratch, where the counts and digests of every table "
+        "equal those of the snapshot.",
+    }
+    specs = [
+        dg.AssetCheckSpec(
+            name, asset=key, description=description, blocking=True, partitions_def=months
+        )
+        for name, description in described.items()
+    ]
+
+    @dg.multi_asset_check(name=f"{database.name}_backup_proof", specs=specs, can_subset=True)
+    def backup_proven(
+        context: dg.AssetCheckExecutionContext, archives: Archives
+    ) -> Iterator[dg.AssetCheckResult]:
+        names = {check.name for check in context.selected_asset_check_keys}
+        with as_dagster_outcomes():
+            month = str(Month.parse(context.partition_key))
+            store, secrets = archives.store(), archives.secrets(encrypted=True)
+            manifest = catalog.require_latest(store, database.name, "backup", DATASET, month)
+            proofs = verify_backup(
+                store,
+                manifest,
+                secrets,
+                scratch_folder(),
+                recovery(manifest.source.engine),
+                drill="restores" in names,
+            )
+        for name, found in (("verified", proofs.verified), ("restores", proofs.drill)):
+            if name in names:
+                yield proof_result(key, name, {month: found})
+
+    return backup_proven
+
+
+class RestoreBackup(dg.Config):
+    """Which backup to restore, and where to."""
+
+    database: str = Field(description="The name of the declared database.")
+    target: str = Field(description="Path of a new file; a file that exists is never touched.")
+    archive_id: str | None = Field(None, description="The archive; the newest of all by default.")
+
+
+@dg.op(name="restore_backup", description="Restore a backup into a new file, verified on the way.")
+def restore_backup_op(
+    context: dg.OpExecutionContext, config: RestoreBackup, archives: Archives
+) -> None:
+    """Restore the chosen backup and say what was restored."""
+    with as_dagster_outcomes():
+        store = archives.store()
+        manifest = _chosen(store, config)
+        restore(store, manifest, archives.secrets(encrypted=True), Path(config.target))
+    context.add_output_metadata(
+        {"archive_id": manifest.archive_id, "rows": manifest.rows, "target": config.target}
+    )
+
+
+@dg.job(name="restore_backup", description="Restore a backup into a new file.")
+def restore_backup_job() -> None:
+    """One op; its config says which backup and where to."""
+    restore_backup_op()
+
+
+def _chosen(store: Store, config: RestoreBackup) -> Manifest:
+    found = [
+        manifest
+        for manifest in catalog.archives(store, f"{config.database}/backup/{DATASET}")
+        if config.archive_id in (None, manifest.archive_id)
+    ]
+    if not found:
+        raise RefusedError(
+            f"There is no backup {config.archive_id or ''} of {config.database!r} in {store.url}",
+            "Look at the backup asset's materialisations for the archive ids.",
+        )
+    return max(found, key=lambda manifest: manifest.archive_id)

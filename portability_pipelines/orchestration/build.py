@@ -1,0 +1,101 @@
+"""Definitions, assembled in one place; what tests and other projects call."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from portability_pipelines.domain.declarations import Database
+from portability_pipelines.orchestration.backups import (
+    backup_asset,
+    backup_checks,
+    restore_backup_job,
+)
+from portability_pipelines.orchestration.exports import export_assets
+from portability_pipelines.orchestration.io_managers import ArchiveIOManager
+from portability_pipelines.orchestration.jobs import (
+    Proven,
+    job_of,
+    monthly_schedule,
+    plain_schedule,
+)
+from portability_pipelines.orchestration.keys import require_name, table_key
+from portability_pipelines.orchestration.migrations import migration_assets
+from portability_pipelines.orchestration.resources import Archives
+
+
+def database_definitions(database: Database) -> dg.Definitions:
+    """Everything that a declared database asks for; needs ``project_definitions`` beside it."""
+    require_name(database)
+    made = _made(database)
+    jobs = {
+        name: job_of(database, name, parts, by_month="whole" not in name)
+        for name, parts in made.items()
+    }
+    schedules = [
+        schedule
+        for name, job in jobs.items()
+        if (schedule := _schedule(database, name, job)) is not None
+    ]
+    parts = [part for some in made.values() for part in some]
+    return dg.Definitions(
+        assets=[*_tables(database), *(p for p in parts if isinstance(p, dg.AssetsDefinition))],
+        asset_checks=[p for p in parts if isinstance(p, dg.AssetChecksDefinition)],
+        jobs=list(jobs.values()),
+        schedules=schedules,
+    )
+
+
+def project_definitions(archives: Archives | None = None) -> dg.Definitions:
+    """What all databases share: resources, the executor, and the job that restores.
+
+    Runs are already processes of their own; steps run inside them, as a second process for each
+    step would cost more than most steps take.
+    """
+    store = archives or Archives()
+    io_manager = ArchiveIOManager(archives=store)
+    return dg.Definitions(
+        jobs=[restore_backup_job],
+        resources={"archives": store, "archives_io": io_manager, "io_manager": io_manager},
+        executor=dg.in_process_executor,
+    )
+
+
+def _tables(database: Database) -> list[dg.AssetSpec]:
+    return [
+        dg.AssetSpec(
+            table_key(database, table),
+            description=f"The application's own table {table.name}.",
+            group_name=database.name,
+            kinds={database.source.engine, "table"},
+            owners=list(database.owners),
+        )
+        for table in database.tables
+    ]
+
+
+def _made(database: Database) -> dict[str, list[Proven]]:
+    """The assets and checks of each job, by the job's name within the database."""
+    made: dict[str, list[Proven]] = {}
+    if database.exports:
+        made |= export_assets(database, database.exports)
+    if database.backup:
+        made["backup"] = [backup_asset(database, database.backup), backup_checks(database)]
+    if database.migration:
+        made |= migration_assets(database, database.migration)
+    return made
+
+
+def _schedule(
+    database: Database, name: str, job: dg.UnresolvedAssetJobDefinition
+) -> dg.ScheduleDefinition | None:
+    part = (
+        database.backup
+        if name == "backup"
+        else (database.exports if name.endswith("exports") else database.migration)
+    )
+    cron = part.schedule if part else None
+    if cron is None:
+        return None
+    if name.startswith("whole"):
+        return plain_schedule(database, job, cron)
+    return monthly_schedule(database, job, cron, grace=name != "backup")

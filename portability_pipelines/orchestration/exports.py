@@ -1,0 +1,244 @@
+"""Assets for exports: by month, whole, and the rows that no month claims; with their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from portability_pipelines.catalog import archives as catalog
+from portability_pipelines.domain.declarations import Database, Exports, TableDeclaration
+from portability_pipelines.domain.manifest import Manifest
+from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
+from portability_pipelines.engines.base import Snapshot
+from portability_pipelines.orchestration.failures import as_dagster_outcomes
+from portability_pipelines.orchestration.io_managers import Pending, archive_address
+from portability_pipelines.orchestration.jobs import Proven
+from portability_pipelines.orchestration.keys import (
+    all_months,
+    export_key,
+    months_of,
+    table_key,
+)
+from portability_pipelines.orchestration.progress import Progress
+from portability_pipelines.orchestration.proofs import proof_result
+from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
+from portability_pipelines.workflows.drafts import Archivist, Written
+from portability_pipelines.workflows.export import ExportOptions, export_table
+from portability_pipelines.workflows.select import require_dates, select
+from portability_pipelines.workflows.verify import verify_export
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One asset of a database's exports: a table, and which of its rows."""
+
+    table: TableDeclaration
+    key: dg.AssetKey
+    undated: bool = False
+
+    @property
+    def period(self) -> Period:
+        """The period of the asset's archives where it has no partitions."""
+        return UNDATED if self.undated else ALL
+
+
+def monthly(database: Database) -> list[Wanted]:
+    """The tables that are exported by month."""
+    dated = [table for table in database.tables if table.month_column]
+    return [Wanted(table, export_key(database, table)) for table in dated]
+
+
+def whole(database: Database) -> list[Wanted]:
+    """The tables without a date, and of the others the rows that no month claims."""
+    wanted = []
+    for table in database.tables:
+        if table.month_column:
+            wanted.append(Wanted(table, export_key(database, table, UNDATED), undated=True))
+        else:
+            wanted.append(Wanted(table, export_key(database, table)))
+    return wanted
+
+
+def export_assets(database: Database, exports: Exports) -> dict[str, list[Proven]]:
+    """The assets of a database's exports and the checks that prove them, by job."""
+    made: dict[str, list[Proven]] = {}
+    months = months_of(database)
+    for name, wanted, partitions in (
+        ("exports", monthly(database), months),
+        ("whole_exports", whole(database), None),
+    ):
+        if wanted:
+            full = f"{database.name}_{name}"
+            made[name] = [
+                _assets(full, database, exports, wanted, partitions),
+                _checks(f"{full}_proof", database, wanted, partitions),
+            ]
+    return made
+
+
+def _assets(
+    name: str,
+    database: Database,
+    exports: Exports,
+    wanted: list[Wanted],
+    partitions: dg.PartitionsDefinition[str] | None,
+) -> dg.AssetsDefinition:
+    outs = {f"table_{i}": _out(database, exports, one) for i, one in enumerate(wanted)}
+    by_output = dict(zip(outs, wanted, strict=True))
+    options = ExportOptions(exports.formats, exports.compression, exports.on_mixed_types)
+
+    @dg.multi_asset(
+        name=name,
+        outs=outs,
+        deps=[table_key(database, one.table) for one in wanted],
+        internal_asset_deps={o: {table_key(database, w.table)} for o, w in by_output.items()},
+        partitions_def=partitions,
+        backfill_policy=_backfill_policy(database) if partitions else None,
+        can_subset=True,
+        pool=f"database_{database.name}",
+    )
+    def exported(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Pending]]:
+        with as_dagster_outcomes(), ExitStack() as stack:
+            snapshot = stack.enter_context(source_engine(database).snapshot())
+            for output in sorted(context.selected_output_names, key=list(outs).index):
+                yield dg.Output(
+                    _pending(context, snapshot, database, options, by_output[output]), output
+                )
+
+    return exported
+
+
+def _out(database: Database, exports: Exports, one: Wanted) -> dg.AssetOut:
+    which = "rows that no month claims" if one.undated else "rows, by month"
+    if not one.table.month_column:
+        which = "rows"
+    return dg.AssetOut(
+        key=one.key,
+        description=f"{one.table.name}: its {which}, as {', '.join(exports.formats)}, with the "
+        "counts and digests of the snapshot they were read from.",
+        is_required=False,
+        io_manager_key="archives_io",
+        group_name=database.name,
+        kinds=set(exports.formats),
+        owners=list(database.owners),
+        metadata=archive_address(database.name, "exports", one.table.name, one.period),
+    )
+
+
+def _backfill_policy(database: Database) -> dg.BackfillPolicy:
+    if database.backfill == "single_run":
+        return dg.BackfillPolicy.single_run()
+    return dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+
+
+def _pending(
+    context: dg.AssetExecutionContext,
+    snapshot: Snapshot,
+    database: Database,
+    options: ExportOptions,
+    one: Wanted,
+) -> Pending:
+    def write(archivist: Archivist) -> dict[Period, Written]:
+        months = months_asked_for(context, database, one.table)
+        selection = select(snapshot, database, one.table, months, undated=one.undated)
+        say = Progress(f"{one.table.name} ({one.period})", context.log.info)
+        written = export_table(snapshot, database.name, selection, options, archivist, say)
+        if not any(result.manifest.rows for result in written.values()):
+            require_dates(snapshot, selection, one.table)
+        return written
+
+    return Pending(database.name, "exports", one.table.name, write)
+
+
+def months_asked_for(
+    context: dg.AssetExecutionContext, database: Database, table: TableDeclaration
+) -> tuple[Month, ...]:
+    """The months of the run's partitions; without partitions, all months there are."""
+    if not table.month_column:
+        return ()
+    if not context.has_partition_key and not context.has_partition_key_range:
+        return all_months(database, datetime.now(UTC))
+    return tuple(Month.parse(key) for key in context.partition_keys)
+
+
+def _checks(
+    name: str,
+    database: Database,
+    wanted: list[Wanted],
+    partitions: dg.PartitionsDefinition[str] | None,
+) -> dg.AssetChecksDefinition:
+    by_key = {one.key: one for one in wanted}
+    specs = [
+        spec
+        for one in wanted
+        for spec in (
+            dg.AssetCheckSpec(
+                "equals_source",
+                asset=one.key,
+                description="Read back from the store: checksums, row counts and content digests "
+                "equal those taken in the snapshot.",
+                blocking=True,
+                partitions_def=partitions,
+            ),
+            dg.AssetCheckSpec(
+                "keeps_types",
+                asset=one.key,
+                description="Warns of columns that mix kinds of values and were written as text.",
+                partitions_def=partitions,
+            ),
+        )
+    ]
+
+    @dg.multi_asset_check(name=name, specs=specs, can_subset=True)
+    def proven(
+        context: dg.AssetCheckExecutionContext, archives: Archives
+    ) -> Iterator[dg.AssetCheckResult]:
+        with as_dagster_outcomes():
+            store, secrets = archives.store(), archives.secrets(encrypted=False)
+            chosen = sorted(context.selected_asset_check_keys)
+            for key in {check.asset_key: None for check in chosen}:
+                one = by_key[key]
+                periods = _periods(context, one)
+                manifests = [
+                    catalog.require_latest(store, database.name, "exports", one.table.name, period)
+                    for period in periods
+                ]
+                names = {check.name for check in chosen if check.asset_key == key}
+                if "equals_source" in names:
+                    proofs = {
+                        m.period: verify_export(store, m, secrets, scratch_folder())
+                        for m in manifests
+                    }
+                    yield proof_result(key, "equals_source", proofs)
+                if "keeps_types" in names:
+                    yield _types_result(key, manifests)
+
+    return proven
+
+
+def _periods(context: dg.AssetCheckExecutionContext, one: Wanted) -> list[Period]:
+    if context.has_partition_key or context.has_partition_key_range:
+        return [str(Month.parse(key)) for key in context.partition_keys]
+    return [one.period]
+
+
+def _types_result(key: dg.AssetKey, manifests: list[Manifest]) -> dg.AssetCheckResult:
+    notes = [
+        f"{manifest.period}: {column.name}: {column.note}"
+        for manifest in manifests
+        for table in manifest.tables
+        for column in table.columns
+        if column.lost_types or (column.note and "UTF-8" in column.note)
+    ]
+    return dg.AssetCheckResult(
+        passed=not notes,
+        asset_key=key,
+        check_name="keeps_types",
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(notes) or "Every value kept its type.",
+        metadata={"columns": notes},
+    )

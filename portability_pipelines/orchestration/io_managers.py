@@ -1,0 +1,105 @@
+"""The only writer of archives: assets hand it what to write, it hands on what was written.
+
+An asset returns a small ``Pending`` that reads nothing until it is written here; a downstream
+asset gets an ``Archive`` that opens nothing until it is read. Nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import dagster as dg
+
+from portability_pipelines.catalog import archives as catalog
+from portability_pipelines.domain.manifest import Kind, Lineage, Manifest
+from portability_pipelines.domain.months import ALL, Month, Period
+from portability_pipelines.orchestration.failures import as_dagster_outcomes
+from portability_pipelines.orchestration.metadata import archive_metadata
+from portability_pipelines.orchestration.resources import Archives
+from portability_pipelines.stores.base import Store
+from portability_pipelines.workflows.drafts import Archivist, Written
+
+CODE_VERSION = version("portability-pipelines")
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What an asset wants written: where it belongs, and the work that writes it."""
+
+    database: str
+    kind: Kind
+    dataset: str
+    write: Callable[[Archivist], dict[Period, Written]]
+    encrypted: bool = False
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive in the store; its files are opened, and checked, when they are asked for."""
+
+    manifest: Manifest
+    store: Store
+
+
+class ArchiveIOManager(dg.ConfigurableIOManager):
+    """Writes and opens archives in the configured store."""
+
+    archives: dg.ResourceDependency[Archives]
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write ``obj`` and say of every partition what now stands in the store."""
+        if not isinstance(obj, Pending):
+            raise dg.Failure(
+                f"{context.asset_key.to_user_string()} returned {type(obj).__name__}; only archives "
+                "are stored here. Return a Pending, or a MaterializeResult to store nothing.",
+                allow_retries=False,
+            )
+        with as_dagster_outcomes():
+            store = self.archives.store()
+            for leftover in store.sweep():
+                context.log.info(f"Removed what a killed run left behind: {leftover}")
+            secrets = self.archives.secrets(encrypted=obj.encrypted)
+            lineage = Lineage(context.run_id, context.asset_key.to_user_string(), CODE_VERSION)
+            began = time.monotonic()
+            written = obj.write(Archivist(store, secrets, lineage, lambda: datetime.now(UTC)))
+            seconds = (time.monotonic() - began) / max(len(written), 1)
+        for period, result in written.items():
+            self._describe(context, period, archive_metadata(result, store, seconds))
+
+    def load_input(self, context: dg.InputContext) -> Archive | dict[str, Archive]:
+        """The newest archive of the upstream asset: one, or one for each partition key."""
+        upstream = context.upstream_output
+        metadata = (upstream.definition_metadata if upstream else None) or {}
+        names = [metadata[f"portability/{part}"] for part in ("database", "kind", "dataset")]
+        with as_dagster_outcomes():
+            store = self.archives.store()
+            if not context.has_asset_partitions:
+                period = str(metadata.get("portability/period", ALL))
+                return Archive(catalog.require_latest(store, *names, period), store)
+            found = {
+                key: Archive(catalog.require_latest(store, *names, str(Month.parse(key))), store)
+                for key in context.asset_partition_keys
+            }
+        return next(iter(found.values())) if len(found) == 1 else found
+
+    def _describe(
+        self, context: dg.OutputContext, period: Period, metadata: dict[str, Any]
+    ) -> None:
+        if context.has_asset_partitions:
+            context.step_context.add_asset_metadata(
+                metadata, context.asset_key, Month.parse(period).partition_key
+            )
+        else:
+            metadata["dagster/row_count"] = metadata.pop("dagster/partition_row_count")
+            context.add_output_metadata(metadata)
+
+
+def archive_address(database: str, kind: Kind, dataset: str, period: str = ALL) -> dict[str, str]:
+    """Definition metadata by which a downstream asset's input finds the archive."""
+    parts = {"database": database, "kind": kind, "dataset": dataset, "period": period}
+    return {f"portability/{name}": value for name, value in parts.items()}

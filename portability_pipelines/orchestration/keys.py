@@ -1,0 +1,72 @@
+"""Asset keys and partitions of a declared database."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from portability_pipelines.domain.declarations import Database, TableDeclaration
+from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.domain.months import Month, months_between
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+def require_name(database: Database) -> None:
+    """Refuse a database name that Dagster could not use in the names of jobs and assets."""
+    if not _NAME.fullmatch(database.name):
+        at = f"{database.source.place}: " if database.source.place else ""
+        raise RefusedError(
+            f"{at}{database.name!r} cannot name a database",
+            "Begin with a letter and use letters, digits and underscores only.",
+        )
+
+
+def table_key(database: Database, table: TableDeclaration) -> dg.AssetKey:
+    """The application's own table, from which lineage starts."""
+    return dg.AssetKey([database.name, _part(table.name)])
+
+
+def export_key(database: Database, table: TableDeclaration, *undated: str) -> dg.AssetKey:
+    """A table's exports; with ``"undated"``, those of its rows without a month."""
+    return dg.AssetKey([database.name, "exports", _part(table.name), *undated])
+
+
+def backup_key(database: Database) -> dg.AssetKey:
+    """The database's backups."""
+    return dg.AssetKey([database.name, "backup"])
+
+
+def collection_key(database: Database, table: TableDeclaration, *undated: str) -> dg.AssetKey:
+    """The MongoDB collection that a table is migrated to."""
+    return dg.AssetKey([database.name, "mongodb", _part(collection_name(table)), *undated])
+
+
+def collection_name(table: TableDeclaration) -> str:
+    """The name of a table's collection."""
+    return table.collection or table.name
+
+
+def months_of(database: Database) -> dg.MonthlyPartitionsDefinition:
+    """A partition for each month from the first declared one to the month still open."""
+    return dg.MonthlyPartitionsDefinition(
+        start_date=database.first_month.partition_key, timezone=database.timezone, end_offset=1
+    )
+
+
+def open_month(database: Database, now: datetime) -> Month:
+    """The month that ``now`` (aware) falls in, in the database's time zone."""
+    return Month.of(now.astimezone(ZoneInfo(database.timezone)).date())
+
+
+def all_months(database: Database, now: datetime) -> tuple[Month, ...]:
+    """Every month that has a partition at ``now``."""
+    return months_between(database.first_month, open_month(database, now))
+
+
+def _part(name: str) -> str:
+    """A key's parts are joined by slashes, so one inside a name has to be written otherwise."""
+    return name.replace("/", "%2F")

@@ -1,0 +1,35 @@
+"""Proofs as the results of asset checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import dagster as dg
+
+from portability_pipelines.domain.months import Period
+from portability_pipelines.workflows.verify import Proof
+
+
+def proof_result(
+    key: dg.AssetKey, name: str, proofs: Mapping[Period, Sequence[Proof]]
+) -> dg.AssetCheckResult:
+    """One check result over every period's proofs; passed only where all of them hold."""
+    failed = [
+        f"{p}: {proof.detail}" for p, found in proofs.items() for proof in found if not proof.passed
+    ]
+    held = [proof for found in proofs.values() for proof in found if proof.passed]
+    return dg.AssetCheckResult(
+        passed=not failed and bool(held),
+        asset_key=key,
+        check_name=name,
+        description="; ".join(failed) or f"{len(held)} proofs held.",
+        metadata={
+            period: dg.MetadataValue.md(
+                "\n".join(
+                    f"- {'held' if proof.passed else '**failed**'}: {proof.name}: {proof.detail}"
+                    for proof in found
+                )
+            )
+            for period, found in proofs.items()
+        },
+    )
