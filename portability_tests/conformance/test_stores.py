@@ -133,7 +133,8 @@ def test_staged_files_are_private_and_not_listed(store: Store) -> None:
     with store.stage(PREFIX) as folder:
         (folder / "data").write_bytes(b"secret")
 
-        assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IRWXU
+        for private in (folder, folder.parent):
+            assert stat.S_IMODE(private.stat().st_mode) == stat.S_IRWXU
         assert keys(store) == []
         assert not list(folder.parent.glob("**/manifest.json"))
 

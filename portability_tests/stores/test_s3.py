@@ -172,6 +172,23 @@ def test_a_publication_whose_answer_was_lost_is_known_again(
         store.publish("manifest.json", b"second")
 
 
+def test_an_upload_that_arrives_short_is_noticed(s3_server: S3Server, staging_root: Path) -> None:
+    def lossy_client() -> S3Client:
+        client = s3_server.client()
+
+        def lose(params: dict[str, Any], **_: object) -> None:
+            params["body"] = b"12"
+
+        client.meta.events.register("before-call.s3.PutObject", lose)
+        return client
+
+    store = S3Store(s3_server.bucket, "short", lossy_client, staging_root)
+
+    with pytest.raises(TransientError, match="stored 2 of the 1 bytes"):
+        put(store)
+    assert list(store.list("")) == []
+
+
 def test_what_could_not_be_taken_back_waits_for_the_sweep(
     s3_server: S3Server, staging_root: Path
 ) -> None:
