@@ -1,0 +1,40 @@
+"""What lies in the buffers of Arrow arrays, sliced ones too, as numpy sees it.
+
+Reading buffers also spares ``Array.to_numpy``, which imports pandas where that is installed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+
+def validity_bytes(values: pa.Array) -> npt.NDArray[np.uint8]:
+    """One byte for each of ``values``: 0 for NULL, else 1."""
+    if not values.null_count:
+        return np.ones(len(values), np.uint8)
+    valid = values.is_valid().cast(pa.uint8())
+    return np.frombuffer(valid.buffers()[1], np.uint8, len(valid), valid.offset)
+
+
+def numbers(values: pa.Array, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The numbers of an array whose values take 8 bytes each; what lies under a NULL included."""
+    if len(values) == 0:
+        return np.zeros(0, kind)
+    return np.frombuffer(values.buffers()[1], kind, len(values), values.offset * 8)
+
+
+def value_bytes(values: pa.Array) -> tuple[npt.NDArray[np.int32], memoryview]:
+    """The bytes of text or binary ``values``, and the offsets from 0 on that divide them.
+
+    What lies under a NULL is included.
+    """
+    if len(values) == 0:
+        return np.zeros(1, np.int32), memoryview(b"")
+    _, offset_buffer, data = values.buffers()
+    offsets = np.frombuffer(offset_buffer, np.int32, len(values) + 1, values.offset * 4)
+    start, end = int(offsets[0]), int(offsets[-1])
+    return offsets - offsets[0], memoryview(data or b"")[start:end]
