@@ -101,7 +101,7 @@ def _source(context: dg.ResolutionContext, source: Source) -> declarations.Sourc
 def _tables(
     context: dg.ResolutionContext, tables: list[Table]
 ) -> tuple[declarations.TableDeclaration, ...]:
-    declared = []
+    declared: list[declarations.TableDeclaration] = []
     for i, table in enumerate(tables):
         place = _place(context, i)
         if any(table.name == other.name for other in declared):
@@ -127,13 +127,13 @@ def _exports(_: dg.ResolutionContext, exports: Exports | None) -> declarations.E
 
 
 def _backup(_: dg.ResolutionContext, backup: Backup | None) -> declarations.Backup | None:
-    return backup and declarations.Backup(**backup.model_dump())
+    return declarations.Backup(**backup.model_dump()) if backup else None
 
 
 def _migration(
     _: dg.ResolutionContext, migration: Migration | None
 ) -> declarations.Migration | None:
-    return migration and declarations.Migration(**migration.model_dump())
+    return declarations.Migration(**migration.model_dump()) if migration else None
 
 
 @dataclass

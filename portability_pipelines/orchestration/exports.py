@@ -97,7 +97,7 @@ def _assets(
         deps=[table_key(database, one.table) for one in wanted],
         internal_asset_deps={o: {table_key(database, w.table)} for o, w in by_output.items()},
         partitions_def=partitions,
-        backfill_policy=_backfill_policy(database) if partitions else None,
+        backfill_policy=backfill_policy(database) if partitions else None,
         can_subset=True,
         pool=f"database_{database.name}",
     )
@@ -129,7 +129,8 @@ def _out(database: Database, exports: Exports, one: Wanted) -> dg.AssetOut:
     )
 
 
-def _backfill_policy(database: Database) -> dg.BackfillPolicy:
+def backfill_policy(database: Database) -> dg.BackfillPolicy:
+    """One run a month, or one run for all months of a backfill, as the database declares."""
     if database.backfill == "single_run":
         return dg.BackfillPolicy.single_run()
     return dg.BackfillPolicy.multi_run(max_partitions_per_run=1)

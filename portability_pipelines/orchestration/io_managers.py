@@ -75,16 +75,20 @@ class ArchiveIOManager(dg.ConfigurableIOManager):
         """The newest archive of the upstream asset: one, or one for each partition key."""
         upstream = context.upstream_output
         metadata = (upstream.definition_metadata if upstream else None) or {}
-        names = [metadata[f"portability/{part}"] for part in ("database", "kind", "dataset")]
+        database, kind, dataset = (
+            str(metadata[f"portability/{part}"]) for part in ("database", "kind", "dataset")
+        )
         with as_dagster_outcomes():
             store = self.archives.store()
             if not context.has_asset_partitions:
                 period = str(metadata.get("portability/period", ALL))
-                return Archive(catalog.require_latest(store, *names, period), store)
-            found = {
-                key: Archive(catalog.require_latest(store, *names, str(Month.parse(key))), store)
-                for key in context.asset_partition_keys
-            }
+                newest = catalog.require_latest(store, database, kind, dataset, period)
+                return Archive(newest, store)
+            found = {}
+            for key in context.asset_partition_keys:
+                month = str(Month.parse(key))
+                newest = catalog.require_latest(store, database, kind, dataset, month)
+                found[key] = Archive(newest, store)
         return next(iter(found.values())) if len(found) == 1 else found
 
     def _describe(

@@ -25,14 +25,15 @@ from portability_pipelines.workflows.drafts import Secrets
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+    from portability_pipelines.engines.mongodb import MongoTarget
     from portability_pipelines.filters.openpgp_keys import DecryptionKey, EncryptionKey
 
 
-class Archives(dg.ConfigurableResource):
+class Archives(dg.ConfigurableResource[None]):
     """The store of archives and the keys that protect them."""
 
     store_url: str | None = Field(
-        None,
+        default=None,
         description="file:///folder or s3://bucket/prefix; else PORTABILITY_STORE, else a folder "
         "of the project.",
     )
@@ -115,8 +116,10 @@ def source_engine(database: Database) -> Engine:
     return open_engine(source.engine, project_folder() / (path or ""), scratch_folder())
 
 
-def mongodb_uri() -> str:
-    """The MongoDB server that migrations write to."""
+def document_target(database: str) -> MongoTarget:
+    """The MongoDB database that a migration writes to; connects when it is used."""
+    from portability_pipelines.engines.mongodb import MongoTarget
+
     uri = os.environ.get("PORTABILITY_MONGODB_URI")
     if not uri:
         raise RefusedError(
@@ -124,7 +127,7 @@ def mongodb_uri() -> str:
             "Set it to the mongodb:// address of the server to migrate to; 'make up' and "
             "'make demo' start one of their own where it is unset.",
         )
-    return uri
+    return MongoTarget(uri, database)
 
 
 def passphrase_file() -> Path:
@@ -142,5 +145,9 @@ def _passphrase() -> str:
 def _s3_client() -> S3Client:
     from dagster_aws.s3 import S3Resource
 
+    # Botocore's default checksums break MinIO, B2 and Ceph (botocore issue 3352); archives carry
+    # SHA-256 of their own.
+    for setting in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
+        os.environ.setdefault(setting, "when_required")
     client: S3Client = S3Resource().get_client()
     return client

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Literal
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from portability_pipelines.domain.declarations import Compression, OnMixedTypes
 from portability_pipelines.domain.errors import PermanentError, RefusedError
-from portability_pipelines.domain.manifest import FileEntry, Source, TableEntry
+from portability_pipelines.domain.manifest import ColumnEntry, Source, TableEntry, path_part
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Selection
 from portability_pipelines.engines.base import Contents, Records, Snapshot
-from portability_pipelines.filters.chain import Sealing, writing
-from portability_pipelines.filters.compress import SUFFIXES
-from portability_pipelines.formats.base import RecordWriter
+from portability_pipelines.filters.chain import FilteredWriter, stored_suffix, writing
+from portability_pipelines.formats.base import Format, RecordWriter
 from portability_pipelines.formats.digest import ContentDigest
 from portability_pipelines.formats.records import records_schema
 from portability_pipelines.formats.registry import FORMATS
@@ -28,6 +27,7 @@ Progress = Callable[[int, int], None]
 """Called with rows done and rows in all, as often as it pleases the caller."""
 
 MISFITS_SHOWN = 5
+SAMPLE_ROWS = 5
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class ExportOptions:
     """How tables are written: each format becomes one file of the archive."""
 
     formats: tuple[str, ...] = ("parquet",)
-    compression: Literal["zstd", "gzip", "none"] = "zstd"
-    on_mixed_types: Literal["text", "refuse"] = "text"
+    compression: Compression = "zstd"
+    on_mixed_types: OnMixedTypes = "text"
 
 
 def export_table(
@@ -64,13 +64,14 @@ def export_table(
         for period, contents in records.contents.items():
             name = dataset or selection.table.name
             draft = stack.enter_context(archivist.draft(source, "exports", name, period))
-            parts[period] = _Part(draft, selection, contents, options)
+            part = _part(draft, selection, contents, options)
+            parts[period] = stack.enter_context(part)
         done = 0
         for period, batch in prefetched(records):
             parts[period].write(batch, pool)
             done += batch.num_rows
             progress(done, total)
-        return {period: part.publish(records) for period, part in parts.items()}
+        return {period: part.publish(period, records) for period, part in parts.items()}
 
 
 def source_of(snapshot: Snapshot, database: str) -> Source:
@@ -84,58 +85,98 @@ def source_of(snapshot: Snapshot, database: str) -> Source:
     )
 
 
-class _Part(AbstractContextManager["_Part"]):
+def _refuse_mixed_types(snapshot: Snapshot, selection: Selection, records: Records) -> None:
+    for period, contents in records.contents.items():
+        for column in contents.columns:
+            if column.lost_types:
+                rows = snapshot.misfits(selection, column.name, MISFITS_SHOWN)
+                raise RefusedError(
+                    f"Column {column.name!r} of {selection.table.name!r} {column.note} ({period}); "
+                    f"rows with the keys {'; '.join(rows)}",
+                    "Mend those rows, or set on_mixed_types: text.",
+                )
+
+
+@contextmanager
+def _part(
+    draft: Draft, selection: Selection, contents: Contents, options: ExportOptions
+) -> Iterator[_Part]:
+    with ExitStack() as files:
+        part = _Part(draft, selection, contents, files)
+        for name in options.formats:
+            part.open(FORMATS[name], options)
+        yield part
+
+
+class _Part:
     """One period's archive while its rows arrive: a file in each format, and their digest."""
 
     def __init__(
-        self, draft: Draft, selection: Selection, contents: Contents, options: ExportOptions
+        self, draft: Draft, selection: Selection, contents: Contents, files: ExitStack
     ) -> None:
         self._draft = draft
         self._selection = selection
         self._contents = contents
-        self._options = options
+        self._files = files
         self._schema = records_schema(contents.columns)
         self._digest = ContentDigest(self._schema)
-        self._files = ExitStack()
         self._writers: list[RecordWriter] = []
-        self._chains: dict[str, Chain] = {}
+        self._chains: list[tuple[str, str, FilteredWriter]] = []
+        self._sample: tuple[dict[str, object], ...] = ()
 
-    def __enter__(self) -> Self:
-        with ExitStack() as opened:
-            for name in self._options.formats:
-                self._writers.append(self._open(opened, FORMATS[name]))
-            self._files = opened.pop_all()
-        return self
-
-    def __exit__(self, *failure: Any) -> None:
-        self._files.__exit__(*failure)
-
-    def _open(self, opened: ExitStack, form: Format) -> RecordWriter:
-        around = "none" if form.compresses_itself else self._options.compression
+    def open(self, form: Format, options: ExportOptions) -> None:
+        """Begin the file of one format."""
+        around: Compression = "none" if form.compresses_itself else options.compression
         stem = path_part(self._selection.table.name)
-        name = f"{stem}{form.suffix}{SUFFIXES[around]}"
-        sink = opened.enter_context((self._draft.folder / name).open("xb"))
-        chain = opened.enter_context(writing(sink, compression=around, key=None))
-        self._chains[name] = chain
-        return opened.enter_context(
-            form.open_writer(chain, self._schema, self._options.compression)
-        )
+        name = f"{stem}{form.suffix}{stored_suffix(around, None)}"
+        folder = self._draft.folder
+        sink = self._files.enter_context((folder / name).open("xb"))
+        chain = self._files.enter_context(writing(sink, compression=around, scratch=folder))
+        writer = form.open_writer(chain, self._schema, options.compression)
+        self._writers.append(self._files.enter_context(writer))
+        self._chains.append((name, form.name, chain))
 
     def write(self, batch: pa.RecordBatch, pool: ThreadPoolExecutor) -> None:
         """Give ``batch`` to every file and to the digest, some at the same time."""
         others = [pool.submit(writer.write, batch) for writer in self._writers[1:]]
+        if not self._digest.rows:
+            self._sample = tuple(batch.slice(0, SAMPLE_ROWS).to_pylist())
         self._digest.update(batch)
         self._writers[0].write(batch)
         for written in others:
             written.result()
 
-    def publish(self, records: Records) -> Written:
+    def publish(self, period: Period, records: Records) -> Written:
         """Complete the files and make the archive exist, if its rows are all there."""
+        table = self._selection.table.name
         if self._digest.rows != self._contents.rows:
             raise PermanentError(
-                f"{self._name} gave {self._digest.rows} rows where its snapshot counts "
+                f"{table} ({period}) gave {self._digest.rows} rows where its snapshot counts "
                 f"{self._contents.rows}",
                 "Nothing was published. Check the database with PRAGMA integrity_check.",
             )
         self._files.close()
-        return self._draft.publish((self._table_entry(records),), tuple(map(self._file_entry, self._chains)))
+        files = tuple(chain.entry(name, form) for name, form, chain in self._chains)
+        written = self._draft.publish((self._table_entry(period, records),), files)
+        return replace(written, sample=self._sample)
+
+    def _table_entry(self, period: Period, records: Records) -> TableEntry:
+        month = self._selection.month_column
+        return TableEntry(
+            name=self._selection.table.name,
+            rows=self._digest.rows,
+            digest=self._digest.hexdigest(),
+            columns=tuple(
+                _with_unreadable(column, records.unreadable_texts.get((period, column.name), 0))
+                for column in self._contents.columns
+            ),
+            key=self._selection.table.key,
+            month_column=month.name if month else None,
+        )
+
+
+def _with_unreadable(column: ColumnEntry, texts: int) -> ColumnEntry:
+    if not texts:
+        return column
+    said = f"{texts} texts are not UTF-8 and were written as X'..'"
+    return replace(column, note=f"{column.note}; {said}" if column.note else said)

@@ -1,0 +1,179 @@
+"""Assets for the migration to MongoDB: collections by month, whole, and of undated rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from portability_pipelines.domain.declarations import Database, Migration
+from portability_pipelines.domain.months import Month, Period
+from portability_pipelines.engines.base import Snapshot
+from portability_pipelines.engines.documents import DocumentTarget
+from portability_pipelines.orchestration.exports import Wanted, backfill_policy, months_asked_for
+from portability_pipelines.orchestration.failures import as_dagster_outcomes
+from portability_pipelines.orchestration.jobs import Proven
+from portability_pipelines.orchestration.keys import (
+    collection_key,
+    collection_name,
+    months_of,
+    table_key,
+)
+from portability_pipelines.orchestration.progress import Progress
+from portability_pipelines.orchestration.resources import document_target, source_engine
+from portability_pipelines.workflows.migrate import MigrationCounts, migrate, verify_collection
+from portability_pipelines.workflows.select import require_dates, select
+
+
+def migration_assets(database: Database, migration: Migration) -> dict[str, list[Proven]]:
+    """The assets of a database's migration, by job; their checks are proven in the same step."""
+    dated = [t for t in database.tables if t.month_column]
+    monthly = [Wanted(t, collection_key(database, t)) for t in dated]
+    whole = [Wanted(t, collection_key(database, t, "undated"), undated=True) for t in dated]
+    whole += [Wanted(t, collection_key(database, t)) for t in database.tables if not t.month_column]
+    made: dict[str, list[Proven]] = {}
+    for name, wanted, partitions in (
+        ("migration", monthly, months_of(database)),
+        ("whole_migration", whole, None),
+    ):
+        if wanted:
+            made[name] = [_assets(name, database, migration, wanted, partitions)]
+    return made
+
+
+def _assets(
+    name: str,
+    database: Database,
+    migration: Migration,
+    wanted: list[Wanted],
+    partitions: dg.PartitionsDefinition[str] | None,
+) -> dg.AssetsDefinition:
+    by_key = {one.key: one for one in wanted}
+
+    @dg.multi_asset(
+        name=f"{database.name}_{name}",
+        specs=[_spec(database, migration, one) for one in wanted],
+        check_specs=[_check(one, partitions) for one in wanted],
+        partitions_def=partitions,
+        backfill_policy=backfill_policy(database) if partitions else None,
+        can_subset=True,
+        pool=f"database_{database.name}",
+    )
+    def migrated(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        with as_dagster_outcomes(), ExitStack() as stack:
+            target = stack.enter_context(document_target(migration.target))
+            snapshot = stack.enter_context(source_engine(database).snapshot())
+            for key, one in by_key.items():
+                if key in context.selected_asset_keys:
+                    yield _migrate(context, snapshot, target, database, migration, one)
+
+    return migrated
+
+
+def _spec(database: Database, migration: Migration, one: Wanted) -> dg.AssetSpec:
+    rows = "the rows that no month claims" if one.undated else "documents"
+    return dg.AssetSpec(
+        one.key,
+        deps=[table_key(database, one.table)],
+        description=f"{one.table.name} as {rows} in {migration.target}."
+        f"{collection_name(one.table)}, with deterministic ids, so that a run can be repeated.",
+        group_name=database.name,
+        kinds={"mongodb"},
+        owners=list(database.owners),
+    )
+
+
+def _check(one: Wanted, partitions: dg.PartitionsDefinition[str] | None) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        "matches_source",
+        asset=one.key,
+        description="Counts close, and every document read back equals the row it was made from.",
+        blocking=True,
+        partitions_def=partitions,
+    )
+
+
+def _migrate(
+    context: dg.AssetExecutionContext,
+    snapshot: Snapshot,
+    target: DocumentTarget,
+    database: Database,
+    migration: Migration,
+    one: Wanted,
+) -> dg.MaterializeResult[Any]:
+    months = months_asked_for(context, database, one.table)
+    selection = select(snapshot, database, one.table, months, undated=one.undated)
+    records = snapshot.read(selection)
+    say = Progress(f"{one.table.name} to MongoDB ({one.period})", context.log.info)
+    total = sum(contents.rows for contents in records.contents.values())
+    began = time.monotonic()
+    counts = migrate(
+        records,
+        selection.table,
+        target,
+        collection=collection_name(one.table),
+        batch_size=migration.batch_size,
+        unique_by=one.table.unique_by,
+        exported_at=datetime.now(UTC),
+        progress=lambda done: say(done, total),
+    )
+    if not total:
+        require_dates(snapshot, selection, one.table)
+    problems = {
+        period: verify_collection(
+            target,
+            collection=collection_name(one.table),
+            table=one.table.name,
+            period=period,
+            expected=found,
+        )
+        for period, found in counts.items()
+    }
+    seconds = (time.monotonic() - began) / max(len(counts), 1)
+    _describe(context, one, counts, seconds)
+    return dg.MaterializeResult(asset_key=one.key, check_results=[_result(one, counts, problems)])
+
+
+def _describe(
+    context: dg.AssetExecutionContext,
+    one: Wanted,
+    counts: Mapping[Period, MigrationCounts],
+    seconds: float,
+) -> None:
+    partitioned = context.has_partition_key or context.has_partition_key_range
+    for period, found in counts.items():
+        metadata: dict[str, Any] = {
+            "rows": found.source,
+            "inserted": found.inserted,
+            "unchanged": found.unchanged,
+            "updated": found.updated,
+            "duplicates": found.duplicates,
+            "rejected": found.rejected,
+            "changed": bool(found.inserted or found.updated),
+            "seconds": round(seconds, 3),
+            "collection": collection_name(one.table),
+        }
+        if partitioned:
+            metadata["dagster/partition_row_count"] = found.source
+            context.add_asset_metadata(metadata, one.key, Month.parse(period).partition_key)
+        else:
+            context.add_asset_metadata(metadata, one.key)
+
+
+def _result(
+    one: Wanted,
+    counts: Mapping[Period, MigrationCounts],
+    problems: Mapping[Period, list[str]],
+) -> dg.AssetCheckResult:
+    found = [f"{period}: {problem}" for period, some in problems.items() for problem in some]
+    documents = sum(c.inserted + c.unchanged + c.updated for c in counts.values())
+    return dg.AssetCheckResult(
+        passed=not found,
+        asset_key=one.key,
+        check_name="matches_source",
+        description="; ".join(found) or f"{documents:,} documents equal their rows.",
+    )
