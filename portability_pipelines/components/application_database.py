@@ -4,8 +4,6 @@ It turns a YAML file into a ``domain.declarations.Database`` and hands it to
 ``orchestration.build.database_definitions``, which Python users call directly.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal

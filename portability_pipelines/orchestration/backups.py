@@ -1,7 +1,5 @@
 """The backup of a database as an asset, the checks that prove it, and the job that restores it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,7 +94,7 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
         for name, description in described.items()
     ]
 
-    @dg.multi_asset_check(name=f"{database.name}_backup_proof", specs=specs, can_subset=True)
+    @dg.multi_asset_check(name=f"prove_{database.name}_backup", specs=specs, can_subset=True)
     def backup_proven(
         context: dg.AssetCheckExecutionContext, archives: Archives
     ) -> Iterator[dg.AssetCheckResult]:
@@ -128,7 +126,7 @@ class RestoreBackup(dg.Config):
     archive_id: str | None = Field(None, description="The archive; the newest of all by default.")
 
 
-@dg.op(name="restore_backup", description="Restore a backup into a new file, verified on the way.")
+@dg.op(name="restore", description="Restore a backup into a new file, verified on the way.")
 def restore_backup_op(
     context: dg.OpExecutionContext, config: RestoreBackup, archives: Archives
 ) -> None:

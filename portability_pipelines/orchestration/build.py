@@ -12,12 +12,7 @@ from portability_pipelines.orchestration.backups import (
 )
 from portability_pipelines.orchestration.exports import export_assets
 from portability_pipelines.orchestration.io_managers import ArchiveIOManager
-from portability_pipelines.orchestration.jobs import (
-    Proven,
-    job_of,
-    monthly_schedule,
-    plain_schedule,
-)
+from portability_pipelines.orchestration.jobs import Proven, monthly_job, plain_job
 from portability_pipelines.orchestration.keys import require_name, table_key
 from portability_pipelines.orchestration.migrations import migration_assets
 from portability_pipelines.orchestration.resources import Archives
@@ -27,21 +22,12 @@ def database_definitions(database: Database) -> dg.Definitions:
     """Everything that a declared database asks for; needs ``project_definitions`` beside it."""
     require_name(database)
     made = _made(database)
-    jobs = {
-        name: job_of(database, name, parts, by_month="whole" not in name)
-        for name, parts in made.items()
-    }
-    schedules = [
-        schedule
-        for name, job in jobs.items()
-        if (schedule := _schedule(database, name, job)) is not None
-    ]
     parts = [part for some in made.values() for part in some]
-    return dg.Definitions(
-        assets=[*_tables(database), *(p for p in parts if isinstance(p, dg.AssetsDefinition))],
-        asset_checks=[p for p in parts if isinstance(p, dg.AssetChecksDefinition)],
-        jobs=list(jobs.values()),
-        schedules=schedules,
+    checks = [part for part in parts if isinstance(part, dg.AssetChecksDefinition)]
+    assets = [part for part in parts if not isinstance(part, dg.AssetChecksDefinition)]
+    return dg.Definitions.merge(
+        dg.Definitions(assets=[*_tables(database), *assets], asset_checks=checks),
+        *(_job(database, name, some) for name, some in made.items()),
     )
 
 
@@ -85,17 +71,13 @@ def _made(database: Database) -> dict[str, list[Proven]]:
     return made
 
 
-def _schedule(
-    database: Database, name: str, job: dg.UnresolvedAssetJobDefinition
-) -> dg.ScheduleDefinition | None:
-    part = (
-        database.backup
-        if name == "backup"
-        else (database.exports if name.endswith("exports") else database.migration)
-    )
-    cron = part.schedule if part else None
-    if cron is None:
-        return None
-    if name.startswith("whole"):
-        return plain_schedule(database, job, cron)
-    return monthly_schedule(database, job, cron, grace=name != "backup")
+def _job(database: Database, name: str, parts: list[Proven]) -> dg.Definitions:
+    declared = {
+        "backup": database.backup,
+        "exports": database.exports,
+        "migration": database.migration,
+    }[name.removeprefix("whole_")]
+    cron = declared.schedule if declared else None
+    if name.startswith("whole_"):
+        return plain_job(database, name, parts, cron)
+    return monthly_job(database, name, parts, cron, grace=name != "backup")

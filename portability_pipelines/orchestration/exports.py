@@ -1,7 +1,5 @@
 """Assets for exports: by month, whole, and the rows that no month claims; with their checks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -72,10 +70,9 @@ def export_assets(database: Database, exports: Exports) -> dict[str, list[Proven
         ("whole_exports", whole(database), None),
     ):
         if wanted:
-            full = f"{database.name}_{name}"
             made[name] = [
-                _assets(full, database, exports, wanted, partitions),
-                _checks(f"{full}_proof", database, wanted, partitions),
+                _assets(f"write_{database.name}_{name}", database, exports, wanted, partitions),
+                _checks(f"prove_{database.name}_{name}", database, wanted, partitions),
             ]
     return made
 

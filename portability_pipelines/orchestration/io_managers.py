@@ -4,8 +4,6 @@ An asset returns a small ``Pending`` that reads nothing until it is written here
 asset gets an ``Archive`` that opens nothing until it is read. Nothing is ever pickled.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Jobs and schedules of a database: nightly backups, exports and migrations."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from zoneinfo import ZoneInfo
 
@@ -17,28 +15,22 @@ DAYS_OF_GRACE = 2
 Proven = dg.AssetsDefinition | dg.AssetChecksDefinition
 
 
-def job_of(
-    database: Database, name: str, parts: Sequence[Proven], *, by_month: bool
-) -> dg.UnresolvedAssetJobDefinition:
-    """A job of ``parts``: assets, and the checks on them."""
-    selection = dg.AssetSelection.assets(
-        *(key for part in parts if isinstance(part, dg.AssetsDefinition) for key in part.keys)
-    )
-    return dg.define_asset_job(
-        f"{database.name}_{name}",
-        selection=selection,
-        partitions_def=months_of(database) if by_month else None,
-        tags={"portability/database": database.name},
-    )
+def monthly_job(
+    database: Database, name: str, parts: Sequence[Proven], cron: str | None, *, grace: bool
+) -> dg.Definitions:
+    """A job of ``parts`` for one month, scheduled for the open one.
 
-
-def monthly_schedule(
-    database: Database, job: dg.UnresolvedAssetJobDefinition, cron: str, *, grace: bool
-) -> dg.ScheduleDefinition:
-    """Run ``job`` for the open month; with ``grace`` also for the one just closed."""
+    With ``grace`` the schedule also covers the month just closed, in the first days of the next:
+    what was written on its last day is in no archive yet.
+    """
+    job = dg.define_asset_job(
+        f"{database.name}_{name}", _selection(parts), partitions_def=months_of(database)
+    )
+    if cron is None:
+        return dg.Definitions(jobs=[job])
 
     @dg.schedule(
-        name=f"{job.name}_schedule",
+        name=f"{database.name}_{name}_schedule",
         job=job,
         cron_schedule=cron,
         execution_timezone=database.timezone,
@@ -54,20 +46,29 @@ def monthly_schedule(
                     run_key=f"{now.isoformat()} {month}", partition_key=month.partition_key
                 )
 
-    return due
+    return dg.Definitions(jobs=[job], schedules=[due])
 
 
-def plain_schedule(
-    database: Database, job: dg.UnresolvedAssetJobDefinition, cron: str
-) -> dg.ScheduleDefinition:
-    """Run the unpartitioned ``job``."""
-    return dg.ScheduleDefinition(
-        name=f"{job.name}_schedule",
+def plain_job(
+    database: Database, name: str, parts: Sequence[Proven], cron: str | None
+) -> dg.Definitions:
+    """A job of ``parts`` that have no partitions, and its schedule."""
+    job = dg.define_asset_job(f"{database.name}_{name}", _selection(parts))
+    if cron is None:
+        return dg.Definitions(jobs=[job])
+    schedule = dg.ScheduleDefinition(
+        name=f"{database.name}_{name}_schedule",
         job=job,
         cron_schedule=cron,
         execution_timezone=database.timezone,
         default_status=_status(database),
     )
+    return dg.Definitions(jobs=[job], schedules=[schedule])
+
+
+def _selection(parts: Sequence[Proven]) -> dg.AssetSelection:
+    """The assets among ``parts``; the checks on them come along."""
+    return dg.AssetSelection.assets(*(key for part in parts for key in part.keys))
 
 
 def _months(current: Month, *, closed_too: bool) -> list[Month]:

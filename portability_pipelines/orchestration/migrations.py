@@ -1,7 +1,5 @@
 """Assets for the migration to MongoDB: collections by month, whole, and of undated rows."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -55,7 +53,7 @@ def _assets(
     by_key = {one.key: one for one in wanted}
 
     @dg.multi_asset(
-        name=f"{database.name}_{name}",
+        name=f"write_{database.name}_{name}",
         specs=[_spec(database, migration, one) for one in wanted],
         check_specs=[_check(one, partitions) for one in wanted],
         partitions_def=partitions,
