@@ -69,6 +69,16 @@ def make_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStoreU
     return make
 
 
+@pytest.fixture(autouse=True)
+def private_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A private folder of the test's own; none of the machine's settings reach a test."""
+    for name in [name for name in os.environ if name.startswith(("PORTABILITY_", "DAGSTER_"))]:
+        monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    monkeypatch.setenv("PORTABILITY_HOME", str(home))
+    return home
+
+
 @pytest.fixture
 def staging_root(tmp_path: Path) -> Path:
     """The staging root that the stores of one test share."""

@@ -53,7 +53,7 @@ class Table(dg.Model):
 class Exports(dg.Model):
     """How the tables are exported."""
 
-    formats: list[Literal["parquet", "csv", "jsonl"]] = ["parquet"]
+    formats: list[Literal["parquet", "csv", "jsonl"]] = Field(["parquet"], min_length=1)
     compression: Literal["zstd", "gzip", "none"] = "zstd"
     on_mixed_types: Literal["text", "refuse"] = Field(
         "text",

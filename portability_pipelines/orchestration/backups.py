@@ -22,7 +22,7 @@ from portability_pipelines.orchestration.keys import (
     table_key,
 )
 from portability_pipelines.orchestration.progress import Progress
-from portability_pipelines.orchestration.proofs import proof_result
+from portability_pipelines.orchestration.proofs import check_spec, proof_result
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.backup import back_up
@@ -88,9 +88,7 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
         "equal those of the snapshot.",
     }
     specs = [
-        dg.AssetCheckSpec(
-            name, asset=key, description=description, blocking=True, partitions_def=months
-        )
+        check_spec(name, key, description, months, blocking=True)
         for name, description in described.items()
     ]
 

@@ -22,7 +22,7 @@ from portability_pipelines.orchestration.keys import (
     table_key,
 )
 from portability_pipelines.orchestration.progress import Progress
-from portability_pipelines.orchestration.proofs import proof_result
+from portability_pipelines.orchestration.proofs import check_spec, proof_result
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
 from portability_pipelines.workflows.drafts import Archivist, Written
 from portability_pipelines.workflows.export import ExportOptions, export_table
@@ -101,10 +101,9 @@ def _assets(
     def exported(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Pending]]:
         with as_dagster_outcomes(), ExitStack() as stack:
             snapshot = stack.enter_context(source_engine(database).snapshot())
-            for output in sorted(context.selected_output_names, key=list(outs).index):
-                yield dg.Output(
-                    _pending(context, snapshot, database, options, by_output[output]), output
-                )
+            for output, one in by_output.items():
+                if one.key in context.selected_asset_keys:
+                    yield dg.Output(_pending(context, snapshot, database, options, one), output)
 
     return exported
 
@@ -174,19 +173,20 @@ def _checks(
         spec
         for one in wanted
         for spec in (
-            dg.AssetCheckSpec(
+            check_spec(
                 "equals_source",
-                asset=one.key,
-                description="Read back from the store: checksums, row counts and content digests "
+                one.key,
+                "Read back from the store: checksums, row counts and content digests "
                 "equal those taken in the snapshot.",
+                partitions,
                 blocking=True,
-                partitions_def=partitions,
             ),
-            dg.AssetCheckSpec(
+            check_spec(
                 "keeps_types",
-                asset=one.key,
-                description="Warns of columns that mix kinds of values and were written as text.",
-                partitions_def=partitions,
+                one.key,
+                "Warns of columns that mix kinds of values and were written as text.",
+                partitions,
+                blocking=False,
             ),
         )
     ]

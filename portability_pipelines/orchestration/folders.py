@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import portability_pipelines
@@ -14,5 +15,9 @@ def project_folder() -> Path:
 
 
 def private_folder() -> Path:
-    """``.portability`` in the project: store, staging, scratch and the demo's own servers."""
-    return project_folder() / ".portability"
+    """``PORTABILITY_HOME``, or ``.portability`` in the project.
+
+    Holds what is made here: the default store, staging, scratch, and the demo's own servers.
+    """
+    chosen = os.environ.get("PORTABILITY_HOME")
+    return Path(chosen).absolute() if chosen else project_folder() / ".portability"

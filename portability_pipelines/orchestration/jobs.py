@@ -7,7 +7,7 @@ import dagster as dg
 
 from portability_pipelines.domain.declarations import Database
 from portability_pipelines.domain.months import Month
-from portability_pipelines.orchestration.keys import months_of, open_month
+from portability_pipelines.orchestration.keys import open_month
 
 DAYS_OF_GRACE = 2
 """On these first days of a month, the month just closed is covered once more."""
@@ -23,9 +23,7 @@ def monthly_job(
     With ``grace`` the schedule also covers the month just closed, in the first days of the next:
     what was written on its last day is in no archive yet.
     """
-    job = dg.define_asset_job(
-        f"{database.name}_{name}", _selection(parts), partitions_def=months_of(database)
-    )
+    job = dg.define_asset_job(f"{database.name}_{name}", _selection(parts))
     if cron is None:
         return dg.Definitions(jobs=[job])
 

@@ -22,6 +22,7 @@ from portability_pipelines.orchestration.keys import (
     table_key,
 )
 from portability_pipelines.orchestration.progress import Progress
+from portability_pipelines.orchestration.proofs import check_spec
 from portability_pipelines.orchestration.resources import document_target, source_engine
 from portability_pipelines.workflows.migrate import MigrationCounts, migrate, verify_collection
 from portability_pipelines.workflows.select import require_dates, select
@@ -86,12 +87,12 @@ def _spec(database: Database, migration: Migration, one: Wanted) -> dg.AssetSpec
 
 
 def _check(one: Wanted, partitions: dg.PartitionsDefinition[str] | None) -> dg.AssetCheckSpec:
-    return dg.AssetCheckSpec(
+    return check_spec(
         "matches_source",
-        asset=one.key,
-        description="Counts close, and every document read back equals the row it was made from.",
+        one.key,
+        "Counts close, and every document read back equals the row it was made from.",
+        partitions,
         blocking=True,
-        partitions_def=partitions,
     )
 
 

@@ -1,0 +1,243 @@
+"""Exports as Dagster ends up holding them: archives, metadata by month, and checks."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from portability_pipelines.catalog.archives import archives
+from portability_pipelines.domain.declarations import Exports, Place, TableDeclaration
+from portability_pipelines.domain.manifest import Manifest
+from portability_pipelines.orchestration.io_managers import Archive
+from portability_pipelines.sample import generate
+from portability_pipelines.stores.registry import open_store
+from portability_tests.conftest import MakeStoreUrl
+from portability_tests.orchestration.databases import declared, definitions, failure, run
+
+KEY = dg.AssetKey(["shop", "exports", "user_activity"])
+MONTHS = ("2026-02-01", "2026-03-01", "2026-04-01")
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sample") / "sample.sqlite"
+    generate(path, activity_rows=1000)
+    return path
+
+
+@pytest.fixture
+def source(sample: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(sample, tmp_path / "source.sqlite"))
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def held(store_url: str, staging: Path, prefix: str = "shop") -> list[Manifest]:
+    return list(archives(open_store(store_url, staging_root=staging), prefix))
+
+
+def content(manifests: list[Manifest]) -> list[tuple[object, ...]]:
+    return [
+        (m.dataset, m.period, m.tables, [f.plaintext_sha256 for f in m.files]) for m in manifests
+    ]
+
+
+def test_a_month_is_archived_checked_and_described(
+    source: Path, store_url: str, staging_root: Path, instance: dg.DagsterInstance
+) -> None:
+    defs = definitions(declared(source), store_url)
+    result = run(defs, "shop_exports", instance, months=["2026-03-01"])
+    assert result.success
+    (record,) = instance.fetch_materializations(KEY, limit=9).records
+    assert record.partition_key == "2026-03-01"
+    metadata = record.asset_materialization.metadata if record.asset_materialization else {}
+    with closing(sqlite3.connect(source)) as connection:
+        (rows,) = connection.execute(
+            "SELECT count(*) FROM user_activity WHERE timestamp LIKE '2026-03%'"
+        ).fetchone()
+    assert metadata["dagster/partition_row_count"].value == rows > 0
+    assert metadata["changed"].value is True
+    (manifest,) = [m for m in held(store_url, staging_root) if m.dataset == "user_activity"]
+    assert metadata["archive_id"].value == manifest.archive_id
+    assert manifest.lineage.run_id == result.run_id
+    checks = {
+        (c.check_name, c.passed, c.partition)
+        for c in result.get_asset_check_evaluations()
+        if c.asset_key == KEY
+    }
+    assert checks == {("equals_source", True, "2026-03-01"), ("keeps_types", False, "2026-03-01")}
+
+
+def test_no_value_of_the_source_is_shown_in_the_preview(
+    source: Path, store_url: str, instance: dg.DagsterInstance
+) -> None:
+    run(definitions(declared(source), store_url), "shop_exports", instance, months=["2026-03-01"])
+    (record,) = instance.fetch_materializations(KEY, limit=9).records
+    assert record.asset_materialization
+    preview = str(record.asset_materialization.metadata["preview"].value)
+    with closing(sqlite3.connect(source)) as connection:
+        users = connection.execute("SELECT DISTINCT user_id FROM user_activity").fetchall()
+    assert "9999-99-99" in preview
+    assert not [user for (user,) in users if user in preview]
+
+
+def test_one_run_for_many_months_leaves_what_a_run_a_month_leaves(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    staging_root: Path,
+) -> None:
+    kept = {}
+    for backfill in ("single_run", "run_per_month"):
+        url = make_store_url("local")
+        defs = definitions(declared(source, backfill=backfill), url)
+        with dg.DagsterInstance.ephemeral() as instance:
+            for months in [MONTHS] if backfill == "single_run" else [[m] for m in MONTHS]:
+                assert run(defs, "shop_exports", instance, months=months).success
+            records = instance.fetch_materializations(KEY, limit=9).records
+            rows = {
+                record.partition_key: record.asset_materialization.metadata["rows"].value
+                for record in records
+                if record.asset_materialization
+            }
+        kept[backfill] = (rows, content(held(url, staging_root)))
+    assert kept["single_run"] == kept["run_per_month"]
+    assert len(kept["single_run"][0]) == len(MONTHS)
+
+
+def test_a_second_run_changes_nothing_and_says_so(
+    source: Path, store_url: str, staging_root: Path, instance: dg.DagsterInstance
+) -> None:
+    defs = definitions(declared(source), store_url)
+    for _ in range(2):
+        assert run(defs, "shop_exports", instance, months=["2026-03-01"]).success
+        before = held(store_url, staging_root)
+    records = instance.fetch_materializations(KEY, limit=9).records
+    changed = [
+        r.asset_materialization.metadata["changed"].value
+        for r in records
+        if r.asset_materialization
+    ]
+    assert changed == [False, True]
+    assert held(store_url, staging_root) == before
+    assert len(before) == 2
+
+
+def test_months_and_undated_rows_together_are_the_whole_table(
+    source: Path, store_url: str, staging_root: Path, instance: dg.DagsterInstance
+) -> None:
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute("UPDATE credit_consumption SET consumed_at = 'soon' WHERE rowid % 9 = 0")
+        (rows,) = connection.execute("SELECT count(*) FROM credit_consumption").fetchone()
+        connection.commit()
+    defs = definitions(declared(source, backfill="single_run"), store_url)
+    months = [f"{year}-{month:02d}-01" for year in (2025, 2026) for month in range(1, 13)]
+    assert run(defs, "shop_exports", instance, months=["2024-12-01", *months[:-1]]).success
+    assert run(defs, "shop_whole_exports", instance).success
+    found = [m for m in held(store_url, staging_root) if m.dataset == "credit_consumption"]
+    assert sum(m.rows for m in found) == rows
+    assert next(m.rows for m in found if m.period == "undated") == rows // 9
+
+
+UNFIT = {
+    "missing table": (
+        TableDeclaration("missing", place=Place("x.yaml", 7)),
+        "x.yaml:7: database 'shop' has no table",
+    ),
+    "missing column": (
+        TableDeclaration("clients", "born", place=Place("x.yaml", 8)),
+        "x.yaml:8: table 'clients' has no column 'born'",
+    ),
+    "no dates": (
+        TableDeclaration("clients", "notes", place=Place("x.yaml", 9)),
+        "x.yaml:9: column 'notes' of 'clients' holds no dates",
+    ),
+    "other dates": (
+        TableDeclaration("error_logs", "occurred_at", place=Place("x.yaml", 5)),
+        "Declare dates: epoch_seconds",
+    ),
+}
+
+
+@pytest.mark.parametrize(("table", "words"), UNFIT.values(), ids=UNFIT)
+def test_a_declaration_that_does_not_fit_is_refused_by_file_and_line(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    instance: dg.DagsterInstance,
+    table: TableDeclaration,
+    words: str,
+) -> None:
+    job = "shop_exports" if table.month_column else "shop_whole_exports"
+    defs = definitions(declared(source, tables=(table,)), make_store_url("local"))
+    months = ["2026-03-01"] if table.month_column else []
+    result = run(defs, job, instance, months=months)
+    assert not result.success
+    assert words in failure(result)
+    assert "\n" not in failure(result)
+
+
+def test_mixed_types_are_refused_with_row_keys_where_that_was_chosen(
+    source: Path, store_url: str, staging_root: Path, instance: dg.DagsterInstance
+) -> None:
+    exports = Exports(on_mixed_types="refuse")
+    defs = definitions(declared(source, exports=exports), store_url)
+    result = run(defs, "shop_exports", instance, months=["2026-03-01"], assets=[KEY])
+    assert not result.success
+    assert "duration_ms" in failure(result)
+    assert "on_mixed_types: text" in failure(result)
+    assert held(store_url, staging_root) == []
+
+
+def test_a_damaged_archive_fails_its_blocking_check(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    staging_root: Path,
+    instance: dg.DagsterInstance,
+) -> None:
+    url = make_store_url("local")
+    defs = definitions(declared(source), url)
+    assert run(defs, "shop_exports", instance, months=["2026-03-01"]).success
+    store = open_store(url, staging_root=staging_root)
+    (key,) = [o.key for o in store.list("shop/exports/user_activity") if o.key.endswith("parquet")]
+    path = Path(store.locate(key))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    result = run(defs, "shop_exports", instance, months=["2026-03-01"])
+    failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
+    assert [(c.asset_key, c.check_name) for c in failed] == [(KEY, "equals_source")]
+    assert "user_activity.parquet" in str(failed[0].description)
+
+
+def test_a_downstream_asset_is_handed_a_lazy_archive(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    instance: dg.DagsterInstance,
+) -> None:
+    seen: list[Archive] = []
+
+    @dg.asset(
+        ins={"archive": dg.AssetIn(KEY)},
+        partitions_def=dg.MonthlyPartitionsDefinition("2024-12-01", end_offset=1),
+    )
+    def downstream(archive) -> None:  # type: ignore[no-untyped-def]
+        seen.append(archive)
+
+    defs = definitions(declared(source), make_store_url("local"))
+    assert run(defs, "shop_exports", instance, months=["2026-03-01"]).success
+    more = dg.Definitions.merge(defs, dg.Definitions(assets=[downstream]))
+    job = more.resolve_implicit_global_asset_job_def()
+    assert job.execute_in_process(
+        instance=instance, partition_key="2026-03-01", asset_selection=[dg.AssetKey("downstream")]
+    ).success
+    assert seen[0].manifest.dataset == "user_activity"
+    assert seen[0].manifest.period == "2026-03"
