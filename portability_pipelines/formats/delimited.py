@@ -99,7 +99,7 @@ def _parse(block: bytes, schema: pa.Schema, names: Sequence[str] | None) -> pa.T
         )
         found = table.schema.names
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise _damaged(_without_values(error)) from error
+        raise _damaged(_without_values(error)) from None
     if found != schema.names:
         raise _damaged(f"its columns are {found}, not {schema.names}")
     return table

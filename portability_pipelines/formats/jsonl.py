@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
@@ -23,6 +24,9 @@ from portability_pipelines.formats.hexadecimal import from_hex, hex_schema, to_h
 
 _ROWS_AT_ONCE = 8192
 _NOT_FINITE = ("inf", "-inf", "nan")
+
+# Half of a surrogate pair is no text (RFC 3629, section 3), but polars takes it for a NUL.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class JsonLinesFormat:
@@ -85,18 +89,24 @@ def _named(value: Any) -> Any:
 
 
 def _parse(block: bytes, schema: pa.Schema, lines_before: int) -> pa.RecordBatch:
-    """The records of ``block``: by polars, or where it meets what it cannot read, line by line."""
+    """The records of ``block``: by polars, or line by line what polars cannot read."""
     import polars
 
     _record(block[: block.index(b"\n")], schema, lines_before + 1)
+    if _SURROGATE.search(block):
+        return _parse_exactly(block, schema, lines_before)
     try:
         frame = polars.read_ndjson(block, schema=_polars_schema(schema))
     except polars.exceptions.PolarsError:
-        lines = enumerate(block.split(b"\n")[:-1], lines_before + 1)
-        records = [_record(line, schema, number) for number, line in lines]
-        return pa.RecordBatch.from_pylist(records, schema=schema)
+        return _parse_exactly(block, schema, lines_before)
     table = frame.to_arrow(compat_level=polars.CompatLevel.oldest())
     return table.cast(schema).combine_chunks().to_batches()[0]
+
+
+def _parse_exactly(block: bytes, schema: pa.Schema, lines_before: int) -> pa.RecordBatch:
+    lines = enumerate(block.split(b"\n")[:-1], lines_before + 1)
+    records = [_record(line, schema, number) for number, line in lines]
+    return pa.RecordBatch.from_pylist(records, schema=schema)
 
 
 def _polars_schema(schema: pa.Schema) -> dict[str, Any]:
@@ -121,7 +131,10 @@ def _record(line: bytes, schema: pa.Schema, number: int) -> dict[str, Any]:
 
 
 def _value(value: Any, field: pa.Field) -> Any:
-    if value is None or (pa.types.is_string(field.type) and isinstance(value, str)):
+    if value is None:
+        return value
+    if pa.types.is_string(field.type) and isinstance(value, str):
+        value.encode()  # fails where it is half a surrogate pair
         return value
     number = isinstance(value, int) and not isinstance(value, bool)
     if pa.types.is_integer(field.type) and number and -(2**63) <= value < 2**63:

@@ -37,7 +37,11 @@ class ParquetFormat:
 
         output = _Output(sink)
         with parquet.ParquetWriter(
-            output, schema, compression=compression, compression_level=_LEVELS[compression]
+            output,
+            schema,
+            compression=compression,
+            compression_level=_LEVELS[compression],
+            write_page_checksum=True,
         ) as writer:
             rows = _RowGroups(writer)
             try:
@@ -52,11 +56,11 @@ class ParquetFormat:
         from pyarrow import parquet
 
         try:
-            file = parquet.ParquetFile(source, pre_buffer=False)
+            file = parquet.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
             _check(file.schema_arrow, schema)
             for batch in file.iter_batches(_READ_ROWS):
                 yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise _damaged(str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import traceback
 
 import pyarrow as pa
 import pytest
@@ -81,6 +82,12 @@ def test_garbage(name: str, garbage: bytes) -> None:
     assert refused(name, garbage)
 
 
+def test_flipped_bits_in_parquet() -> None:
+    content = bytearray(whole("parquet"))
+    content[2000] ^= 1
+    assert refused("parquet", bytes(content))
+
+
 @pytest.mark.parametrize("name", ["csv", "parquet"])
 def test_an_empty_file(name: str) -> None:
     assert refused(name, b"")
@@ -104,6 +111,14 @@ def test_a_column_of_another_type(name: str) -> None:
     assert "line one" not in refused(name, whole(name), text_as_number)
 
 
+def test_csv_errors_show_no_values_in_their_traceback() -> None:
+    private = "4711x"
+    source = io.BytesIO(f"n\n{private}\n".encode())
+    with pytest.raises(PermanentError) as caught:
+        list(FORMATS["csv"].read(source, pa.schema([("n", pa.int64())])))
+    assert f"'{private}'" not in "".join(traceback.format_exception(caught.value, chain=True))
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -112,10 +127,13 @@ def test_a_column_of_another_type(name: str) -> None:
         b'{"n":9223372036854775808,"r":null,"t":null,"b":null}',
         b'{"n":"1","r":"inf","t":null,"b":null}',
         b'{"n":1,"r":"infinite","t":null,"b":null}',
+        b'{"n":1,"r":"1.5","t":null,"b":null}',
         b'{"n":1,"r":1' + b"0" * 400 + b',"t":null,"b":null}',
         b'{"n":1,"r":1.0,"t":null,"b":"0"}',
         b'{"n":1,"r":1.0,"t":null,"b":"zz"}',
         b'{"n":1,"r":1.0,"t":"\xff","b":null}',
+        b'{"n":1,"r":1.0,"t":"\\ud83d","b":null}',
+        b'{"n":1,"r":1.0,"t":"\\uDE00","b":null}',
         b'{"n":1,"r":1.0,"t":null,"b":null}{"n":1,"r":1.0,"t":null,"b":null}',
     ],
 )
@@ -128,6 +146,15 @@ def test_a_bad_json_line_is_named_by_its_number(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 100)
     sound = b'{"n":1,"r":2.5,"t":"x","b":"00"}\n'
     assert "Line 51 " in refused("jsonl", sound * 50 + b'{"n":1,\n' + sound * 50)
+
+
+@text_format
+def test_hex_whose_halves_lie_in_two_values(name: str) -> None:
+    texts = SCHEMA.set(3, pa.field("b", pa.string()))
+    sink = io.BytesIO()
+    with FORMATS[name].open_writer(sink, texts, "none") as writer:
+        writer.write(pa.record_batch([[1, 2], [1.5, 2.5], ["", ""], ["0", "f"]], schema=texts))
+    assert "hexadecimal" in refused(name, sink.getvalue())
 
 
 @pytest.mark.parametrize(
