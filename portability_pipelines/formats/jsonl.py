@@ -40,7 +40,7 @@ class JsonLinesFormat:
     def open_writer(
         self, sink: BinaryIO, schema: pa.Schema, compression: str
     ) -> Iterator[RecordWriter]:
-        """See ``Format.open_writer``; rows near an infinity are written some 20 times slower."""
+        """See ``Format.open_writer``; rows near an infinity take over ten times as long."""
         yield _JsonLinesWriter(sink)
 
     def read(self, source: BinaryIO, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
