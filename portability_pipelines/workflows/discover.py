@@ -1,0 +1,198 @@
+"""Discover: what one would declare about a database that nobody has declared yet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from portability_pipelines.domain.declarations import (
+    Backup,
+    Database,
+    Exports,
+    Migration,
+    SourceReference,
+    TableDeclaration,
+)
+from portability_pipelines.domain.months import Month, months_between
+from portability_pipelines.domain.tables import (
+    DateEvidence,
+    MonthColumn,
+    Selection,
+    Table,
+)
+from portability_pipelines.engines.base import Snapshot
+
+LEAST_DATED = 0.9
+"""The share of a table's rows that a month column has to date."""
+
+MOST_MONTHS = 600
+"""No more partitions than this; rows before them are found among the undated ones."""
+
+COMPONENT = "portability_pipelines.components.application_database.ApplicationDatabase"
+
+_DATELIKE = re.compile(r"date|time|stamp|creat|\b(at|on|when|day|month|ts|dt|sent|\w+ed)\b")
+_BEGINNING = re.compile(
+    r"creat|insert|timestamp|\b(added|consumed|happened|joined|logged|occurred|ordered|placed"
+    r"|posted|published|received|recorded|registered|sent|started)\b"
+)
+_CHANGE = re.compile(
+    r"updat|modif|delet|expir|\b(last|seen|due|until|end|closed|changed|edited|finished|removed)\b"
+)
+# A birthday or a duration may look like a date and says nothing about when the row came to be.
+_NEVER = re.compile(r"birth|born|\bdob\b|duration|elapsed|latency|timeout|time ?zone")
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
+
+
+@dataclass(frozen=True)
+class Discovered:
+    """A database as one would declare it, and the last month in which it has rows."""
+
+    database: Database
+    last_month: Month | None
+
+
+@dataclass(frozen=True)
+class _Dated:
+    """A column that dates its table's rows, and the months between which they lie."""
+
+    column: MonthColumn
+    rows: int
+    first: Month
+    last: Month
+
+
+def discover(
+    snapshot: Snapshot,
+    name: str,
+    source: SourceReference,
+    open_month: Month,
+    *,
+    formats: tuple[str, ...] = ("parquet",),
+    mongodb_target: str | None = None,
+    found: Callable[[TableDeclaration], None] = lambda _: None,
+) -> Discovered:
+    """Declare every table of ``snapshot``: by month where a column of its data says so, else whole.
+
+    A month column dates at least ``LEAST_DATED`` of the rows within the ``MOST_MONTHS`` that end
+    with ``open_month``; of several, the one whose name tells of a beginning rather than of a
+    change is taken, then the one that dates more rows. Months in which no row lies bound nothing.
+    ``found`` is called with each table as it is settled. Reads every table that has columns which
+    may hold dates at least once; raises what the snapshot raises.
+    """
+    tables, firsts, lasts = [], [], []
+    for table in snapshot.tables():
+        dated = _month_column(snapshot, table, open_month)
+        if dated:
+            firsts.append(dated.first)
+            lasts.append(dated.last)
+        tables.append(_declaration(table, dated))
+        found(tables[-1])
+    database = Database(
+        name=name,
+        source=source,
+        first_month=min(firsts, default=open_month),
+        tables=tuple(tables),
+        exports=Exports(formats),
+        backup=Backup(),
+        migration=Migration(mongodb_target) if mongodb_target else None,
+    )
+    return Discovered(database, max(lasts, default=None))
+
+
+def as_yaml(database: Database) -> str:
+    """The ``defs.yaml`` that declares ``database``; what has its default value is left out."""
+    import yaml
+
+    parts = ("exports", "backup", "migration")
+    attributes: dict[str, Any] = {
+        "name": database.name,
+        "source": _given(database.source),
+        "first_month": str(database.first_month),
+        **_given(database, "name", "source", "first_month", "tables", *parts),
+        "tables": [_given(table) for table in database.tables],
+    }
+    for part in parts:
+        declared = getattr(database, part)
+        if declared is not None:
+            attributes[part] = _given(declared)
+    document = {"type": COMPONENT, "attributes": attributes}
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _declaration(table: Table, dated: _Dated | None) -> TableDeclaration:
+    if dated is None:
+        return TableDeclaration(table.name)
+    return TableDeclaration(table.name, dated.column.name, dated.column.encoding)
+
+
+def _month_column(snapshot: Snapshot, table: Table, open_month: Month) -> _Dated | None:
+    """The best of the columns that date the table's rows; worse-named ones are not even read."""
+    candidates: dict[int, list[str]] = {}
+    for column in table.columns:
+        rank = _rank(column.name, column.declared_type)
+        if rank is not None:
+            candidates.setdefault(rank, []).append(column.name)
+    for rank in sorted(candidates):
+        judged = (_dated(snapshot, table, name, open_month) for name in candidates[rank])
+        dated = [one for one in judged if one]
+        if dated:
+            return max(dated, key=lambda one: one.rows)
+    return None
+
+
+def _rank(name: str, declared_type: str) -> int | None:
+    """How likely a column says when its row came to be, 0 best; None where it cannot."""
+    words = " ".join(word.lower() for word in _WORD.findall(name))
+    if _NEVER.search(words) or not _DATELIKE.search(f"{words} {declared_type.lower()}"):
+        return None
+    if _CHANGE.search(words):
+        return 2
+    return 0 if _BEGINNING.search(words) else 1
+
+
+def _dated(snapshot: Snapshot, table: Table, column: str, open_month: Month) -> _Dated | None:
+    evidence = snapshot.dates(table, column)
+    month_column = MonthColumn(column, evidence.encoding)
+    dated = _within_reason(snapshot, table, month_column, evidence, open_month)
+    least = LEAST_DATED * (evidence.dated + evidence.undated)
+    return dated if dated and dated.rows >= least else None
+
+
+def _within_reason(
+    snapshot: Snapshot,
+    table: Table,
+    column: MonthColumn,
+    evidence: DateEvidence,
+    open_month: Month,
+) -> _Dated | None:
+    """Where the outermost dates are absurd, the months inside of them in which rows really lie."""
+    earliest = _earlier(open_month, MOST_MONTHS - 1)
+    first, last = evidence.first, evidence.last
+    if first is None or last is None:
+        return None
+    if earliest <= first and last <= open_month:
+        return _Dated(column, evidence.dated, first, last)
+    months = months_between(max(first, earliest), min(last, open_month))
+    if not months:
+        return None
+    contents = snapshot.read(Selection(table, column, months)).contents
+    filled = [month for month in months if contents[str(month)].rows]
+    rows = sum(found.rows for found in contents.values())
+    return _Dated(column, rows, filled[0], filled[-1]) if filled else None
+
+
+def _earlier(month: Month, months: int) -> Month:
+    years, index = divmod(month.year * 12 + month.number - 1 - months, 12)
+    return Month(years, index + 1)
+
+
+def _given(declared: Any, *left_out: str) -> dict[str, Any]:
+    """The fields of a declaration that say something other than their default."""
+    given = {}
+    for one in fields(declared):
+        value = getattr(declared, one.name)
+        if one.name not in ("place", *left_out) and value != one.default:
+            given[one.name] = list(value) if isinstance(value, tuple) else value
+    return given
