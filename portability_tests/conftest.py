@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -115,3 +116,9 @@ def _require(binary: Path, package: str) -> None:
     if os.environ.get("CI"):
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def open_month_key() -> str:
+    """The partition key of the month that is open now, in UTC."""
+    return f"{datetime.now(UTC):%Y-%m}-01"

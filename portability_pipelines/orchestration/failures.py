@@ -19,10 +19,16 @@ SECONDS_BETWEEN = 5
 
 @contextmanager
 def as_dagster_outcomes() -> Iterator[None]:
-    """Turn a ``PortabilityError`` into a retry or into a failure whose text is one line."""
+    """Turn a ``PortabilityError`` into a retry or into a failure whose text is one line.
+
+    Its causes are left behind: the message says what matters of them, and Dagster would print
+    their stacks after it.
+    """
     try:
         yield
     except TransientError as error:
-        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=SECONDS_BETWEEN) from error
+        plain = TransientError(error.message, error.advice)
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=SECONDS_BETWEEN) from plain
     except PortabilityError as error:
-        raise dg.Failure(str(error), {"advice": error.advice}, allow_retries=False) from error
+        failure = dg.Failure(str(error), {"advice": error.advice}, allow_retries=False)
+        raise failure from None

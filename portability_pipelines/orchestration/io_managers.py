@@ -54,7 +54,8 @@ class ArchiveIOManager(dg.ConfigurableIOManager):
         if not isinstance(obj, Pending):
             raise dg.Failure(
                 f"{context.asset_key.to_user_string()} returned {type(obj).__name__}; only "
-                "archives are stored here. Return a Pending, or a MaterializeResult to store nothing.",
+                "archives are stored here. Return a Pending, or a MaterializeResult to store "
+                "nothing.",
                 allow_retries=False,
             )
         with as_dagster_outcomes():

@@ -19,9 +19,9 @@ def check_spec(
     *,
     blocking: bool,
 ) -> dg.AssetCheckSpec:
-    """An asset check with a time line for each partition.
+    """An asset check with a time line for each partition; with one, a clean month hides a bad one.
 
-    With one for all, a clean month would hide a bad one. Dagster calls that a preview and warns at every load; the one place that relies on it is here.
+    Dagster calls that a preview and warns at every load; the one place that relies on it is here.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
