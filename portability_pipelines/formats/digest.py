@@ -77,10 +77,13 @@ class _FixedSize:
         self._data = hashlib.sha256()
 
     def update(self, values: pa.Array) -> None:
-        data = numbers(values.fill_null(0) if values.null_count else values, self._kind)
+        validity = validity_bytes(values)
+        data = numbers(values, self._kind)
+        if values.null_count:
+            data = np.where(validity.view(np.bool_), data, self._kind.type(0))
         if self._kind.kind == "f" and (nan := np.isnan(data)).any():
             data = np.where(nan, np.nan, data)
-        self._validity.update(validity_bytes(values).data)
+        self._validity.update(validity.data)
         self._data.update(_little_endian(data))
 
     def digest(self) -> bytes:
