@@ -43,7 +43,7 @@ def backup_asset(database: Database, backup: Backup) -> dg.AssetsDefinition:
         "digests of every table taken from the same snapshot.",
         partitions_def=months_of(database),
         io_manager_key="archives_io",
-        group_name=database.name,
+        group_name=f"{database.name}_backup",
         kinds={database.source.engine, "zstd", "openpgp"},
         owners=list(database.owners),
         metadata=archive_address(database.name, "backup", DATASET),

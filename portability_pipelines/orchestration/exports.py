@@ -55,7 +55,7 @@ def whole(database: Database) -> list[Wanted]:
     wanted = []
     for table in database.tables:
         if table.month_column:
-            wanted.append(Wanted(table, export_key(database, table, UNDATED), undated=True))
+            wanted.append(Wanted(table, export_key(database, table, undated=True), True))
         else:
             wanted.append(Wanted(table, export_key(database, table)))
     return wanted
@@ -118,7 +118,7 @@ def _out(database: Database, exports: Exports, one: Wanted) -> dg.AssetOut:
         "counts and digests of the snapshot they were read from.",
         is_required=False,
         io_manager_key="archives_io",
-        group_name=database.name,
+        group_name=f"{database.name}_exports",
         kinds=set(exports.formats),
         owners=list(database.owners),
         metadata=archive_address(database.name, "exports", one.table.name, one.period),

@@ -30,9 +30,11 @@ def table_key(database: Database, table: TableDeclaration) -> dg.AssetKey:
     return dg.AssetKey([database.name, _part(table.name)])
 
 
-def export_key(database: Database, table: TableDeclaration, *undated: str) -> dg.AssetKey:
-    """A table's exports; with ``"undated"``, those of its rows without a month."""
-    return dg.AssetKey([database.name, "exports", _part(table.name), *undated])
+def export_key(
+    database: Database, table: TableDeclaration, *, undated: bool = False
+) -> dg.AssetKey:
+    """A table's exports, or those of its rows that no month claims."""
+    return dg.AssetKey([database.name, "exports", _shown(table.name, undated)])
 
 
 def backup_key(database: Database) -> dg.AssetKey:
@@ -40,9 +42,11 @@ def backup_key(database: Database) -> dg.AssetKey:
     return dg.AssetKey([database.name, "backup"])
 
 
-def collection_key(database: Database, table: TableDeclaration, *undated: str) -> dg.AssetKey:
-    """The MongoDB collection that a table is migrated to."""
-    return dg.AssetKey([database.name, "mongodb", _part(collection_name(table)), *undated])
+def collection_key(
+    database: Database, table: TableDeclaration, *, undated: bool = False
+) -> dg.AssetKey:
+    """The MongoDB collection that a table, or its rows that no month claims, are migrated to."""
+    return dg.AssetKey([database.name, "mongodb", _shown(collection_name(table), undated)])
 
 
 def collection_name(table: TableDeclaration) -> str:
@@ -65,6 +69,11 @@ def open_month(database: Database, now: datetime) -> Month:
 def all_months(database: Database, now: datetime) -> tuple[Month, ...]:
     """Every month that has a partition at ``now``."""
     return months_between(database.first_month, open_month(database, now))
+
+
+def _shown(name: str, undated: bool) -> str:
+    """The UI names an asset by the last part of its key, so that part has to say what it is."""
+    return _part(f"{name}__undated" if undated else name)
 
 
 def _part(name: str) -> str:

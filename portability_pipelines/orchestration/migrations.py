@@ -32,7 +32,7 @@ def migration_assets(database: Database, migration: Migration) -> dict[str, list
     """The assets of a database's migration, by job; their checks are proven in the same step."""
     dated = [t for t in database.tables if t.month_column]
     monthly = [Wanted(t, collection_key(database, t)) for t in dated]
-    whole = [Wanted(t, collection_key(database, t, "undated"), undated=True) for t in dated]
+    whole = [Wanted(t, collection_key(database, t, undated=True), True) for t in dated]
     whole += [Wanted(t, collection_key(database, t)) for t in database.tables if not t.month_column]
     made: dict[str, list[Proven]] = {}
     for name, wanted, partitions in (
@@ -80,7 +80,7 @@ def _spec(database: Database, migration: Migration, one: Wanted) -> dg.AssetSpec
         deps=[table_key(database, one.table)],
         description=f"{one.table.name} as {rows} in {migration.target}."
         f"{collection_name(one.table)}, with deterministic ids, so that a run can be repeated.",
-        group_name=database.name,
+        group_name=f"{database.name}_mongodb",
         kinds={"mongodb"},
         owners=list(database.owners),
     )

@@ -76,7 +76,7 @@ def test_the_sample_makes_these_assets() -> None:
     for table in tables:
         expected |= {("sample", table), *(("sample", k, table) for k in ("exports", "mongodb"))}
     for table in dated:
-        expected |= {("sample", kind, table, "undated") for kind in ("exports", "mongodb")}
+        expected |= {("sample", kind, f"{table}__undated") for kind in ("exports", "mongodb")}
     assert {tuple(key.path) for key in graph.get_all_asset_keys()} == expected
     upstream = graph.get(dg.AssetKey(["sample", "exports", "clients"])).parent_keys
     assert upstream == {dg.AssetKey(["sample", "clients"])}
