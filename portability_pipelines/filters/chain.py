@@ -68,8 +68,8 @@ def writing(
     """Give a stream whose bytes reach ``sink`` compressed and then encrypted to ``key``, if any.
 
     Complete once the context ends; where the body raises, what reached ``sink`` cannot be read as
-    a whole file. Bounded memory. ``threads`` are zstd's; ``scratch`` is an
-    existing private folder for keys in use, by default the system's for temporary files.
+    a whole file. Bounded memory. ``threads`` are zstd's; ``scratch`` is an existing private folder
+    for keys in use, by default the system's folder for temporary files.
     """
     stored = HashingWriter(sink)
     with ExitStack() as filters:
@@ -112,6 +112,7 @@ def reading(
         )
         yield plain
         plain.finish()
+    # A decoder may stop at the end of its own data; the stored bytes are proven to theirs.
     stored.finish()
 
 

@@ -53,14 +53,12 @@ class CheckedReader(Readable):
         self._promised = (size_bytes, sha256)
         self._name = name
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        """At most ``size`` bytes, or all that is left; empty only at a proven end."""
-        if size is None or size < 0:
-            return b"".join(iter(lambda: self.read(CHUNK_BYTES), b""))
+    def next_bytes(self, size: int) -> bytes:
+        """At most ``size`` bytes; none only at a proven end."""
         chunk = self._source.read(size)
         self._digest.update(chunk)
         self._size_bytes += len(chunk)
-        if self._size_bytes > self._promised[0] or (size and not chunk):
+        if not chunk or self._size_bytes > self._promised[0]:
             self._prove()
         return chunk
 

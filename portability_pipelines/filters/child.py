@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from portability_pipelines.domain.errors import PermanentError, PortabilityError
 from portability_pipelines.filters.streams import CHUNK_BYTES, Readable, Writable, size_of
@@ -25,7 +25,7 @@ from portability_pipelines.filters.streams import CHUNK_BYTES, Readable, Writabl
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-SECRET_FD = "{secret_fd}"
+DESCRIPTOR = "{descriptor}"
 """Stands in ``Command.argv`` for the descriptor at which the child reads its secret."""
 
 _COMPLAINT_BYTES = 1 << 14
@@ -95,10 +95,10 @@ def _running(command: Command, scratch: Path) -> Iterator[_Child]:
 def _start(command: Command, complaints: IO[bytes]) -> subprocess.Popen[bytes]:
     secret_fd, entry = os.pipe()
     # A child that fails before it reads its secret has a verdict of its own.
-    with contextlib.suppress(BrokenPipeError), open(entry, "wb", buffering=0) as pipe:
+    with contextlib.suppress(BrokenPipeError), os.fdopen(entry, "wb", 0) as pipe:
         try:
             process = subprocess.Popen(
-                [part.replace(SECRET_FD, str(secret_fd)) for part in command.argv],
+                [part.replace(DESCRIPTOR, str(secret_fd)) for part in command.argv],
                 bufsize=CHUNK_BYTES,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -118,10 +118,8 @@ class _Child:
     def __init__(
         self, command: Command, process: subprocess.Popen[bytes], complaints: IO[bytes]
     ) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self.input: IO[bytes] = process.stdin
-        self.output: IO[bytes] = process.stdout
+        self.input = cast("IO[bytes]", process.stdin)
+        self.output = cast("IO[bytes]", process.stdout)
         self._command = command
         self._process = process
         self._complaints = complaints
@@ -222,10 +220,11 @@ class _ChildReader(Readable):
         self._child = child
         self._ended = False
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        wanted = -1 if size is None else size
-        chunk = b"" if self._ended else self._child.output.read(wanted)
-        if not self._ended and (wanted < 0 or len(chunk) < wanted):
+    def next_bytes(self, size: int) -> bytes:
+        if self._ended:
+            return b""
+        chunk = self._child.output.read(size)
+        if len(chunk) < size:
             self._child.conclude()
             self._ended = True
         return chunk

@@ -117,9 +117,9 @@ class _WatchedSource(Readable):
         self.size_bytes = 0
         self.error: BaseException | None = None
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def next_bytes(self, size: int) -> bytes:
         try:
-            chunk = self._source.read(-1 if size is None else size)
+            chunk = self._source.read(size)
         except BaseException as error:
             self.error = error
             raise
@@ -134,14 +134,14 @@ class _DecompressingReader(Readable):
         self._codec = codec
         self._name = name
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    def next_bytes(self, size: int) -> bytes:
         try:
-            chunk = self._plain.read(-1 if size is None else size)
+            chunk = self._plain.read(size)
         except Exception as error:
             if self._source.error is not None:
                 raise self._source.error from None
             raise self._damaged(error) from error
-        if not chunk and size and not self._source.size_bytes:
+        if not chunk and not self._source.size_bytes:
             raise self._damaged(EOFError("it is empty"))
         return chunk
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from portability_pipelines.domain.errors import PortabilityError
-from portability_pipelines.filters.child import SECRET_FD, Command, plain_environment
+from portability_pipelines.filters.child import DESCRIPTOR, Command, plain_environment
 from portability_pipelines.filters.openpgp_keys import (
     DecryptionKey,
     EncryptionKey,
@@ -31,8 +31,8 @@ from portability_pipelines.filters.openpgp_tool import (
     wrong_key,
 )
 
-# sockaddr_un holds 108 bytes, the last of them a zero; this is the agent's longest socket name.
-_SOCKET_PATH_BYTES = 107
+# sockaddr_un holds 108 bytes; gpg-agent 2.2 takes names of up to 106. This is its longest socket.
+_SOCKET_PATH_BYTES = 106
 _LONGEST_SOCKET = "S.gpg-agent.browser"
 
 # RFC 4880, section 3.7.1.3: the largest count, and the one that gpg takes by default when fast.
@@ -68,7 +68,7 @@ class Gnupg:
         secret = key.secret if isinstance(key, Passphrase) else key.passphrase
         with _home(scratch) as home, _key_imported(key, home):
             yield Command(
-                argv=(*_gpg(home), "--passphrase-fd", SECRET_FD, "--decrypt"),
+                argv=(*_gpg(home), "--passphrase-fd", DESCRIPTOR, "--decrypt"),
                 environment=plain_environment(),
                 verdict=lambda code, complaints: _judge_decryption(code, complaints, key, name),
                 secret=secret.encode(),
@@ -89,7 +89,7 @@ def _gpg(home: Path) -> tuple[str, ...]:
 def _target(key: EncryptionKey, home: Path) -> tuple[str, ...]:
     if isinstance(key, Passphrase):
         strengthened = ("--s2k-digest-algo", "SHA256", "--s2k-count", _S2K_COUNT)
-        return ("--passphrase-fd", SECRET_FD, *strengthened, "--symmetric")
+        return ("--passphrase-fd", DESCRIPTOR, *strengthened, "--symmetric")
     arguments = ["--no-keyring", "--encrypt"]
     for number, certificate in enumerate(key.certificates):
         path = home / f"recipient-{number}"
@@ -160,5 +160,10 @@ def _judge_decryption(
 
 
 def _last_words(complaints: str) -> str:
-    said = [line for line in complaints.splitlines() if line.startswith("gpg: ")]
-    return said[-1].removeprefix("gpg: ") if said else "gpg said nothing"
+    said = [line.removeprefix("gpg: ") for line in complaints.splitlines() if _tells(line)]
+    return said[-1] if said else "gpg said nothing"
+
+
+def _tells(line: str) -> bool:
+    counts = line.startswith(("gpg:  ", "gpg: Total number processed"))
+    return line.startswith("gpg: ") and not counts

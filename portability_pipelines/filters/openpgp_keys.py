@@ -81,13 +81,15 @@ def require_usable(key: EncryptionKey, now: datetime | None = None) -> None:
         raise RefusedError("There is nobody to encrypt to", "Give at least one certificate.")
     for content in key.certificates:
         certificate = _certificate(content)
-        fault = _fault(certificate, now or datetime.now(UTC))
+        fault = _fault(certificate, content, now or datetime.now(UTC))
         if fault:
             raise RefusedError(f"The certificate {certificate.fingerprint} {fault[0]}", fault[1])
 
 
-def _fault(certificate: Cert, now: datetime) -> tuple[str, str] | None:
-    if certificate.has_secret_keys:
+def _fault(certificate: Cert, content: bytes, now: datetime) -> tuple[str, str] | None:
+    from pysequoia.packet import PacketPile, Tag
+
+    if any(packet.tag == Tag.SecretKey for packet in PacketPile.from_bytes(content)):
         return "holds a secret key", "Export the public part alone and give that."
     if certificate.is_revoked:
         return "is revoked", "Encrypt to a valid certificate."

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from portability_pipelines.domain.errors import PermanentError, PortabilityError
-from portability_pipelines.filters.child import SECRET_FD, Command, Verdict, plain_environment
+from portability_pipelines.domain.errors import PermanentError, PortabilityError, RefusedError
+from portability_pipelines.filters.child import DESCRIPTOR, Command, Verdict, plain_environment
 from portability_pipelines.filters.openpgp_keys import (
     DecryptionKey,
     EncryptionKey,
     Passphrase,
+    Recipients,
     SecretKey,
 )
 from portability_pipelines.filters.openpgp_tool import (
@@ -33,6 +34,9 @@ from portability_pipelines.filters.openpgp_tool import (
     wrong_key,
 )
 from portability_pipelines.filters.sequoia_child import LOCKED_KEY, WRONG_KEY
+
+# RFC 9580, section 5.13: version 1 has the integrity code of RFC 4880, version 2 has AEAD.
+_SEIP_VERSION_OF_GNUPG = 1
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,16 @@ class Sequoia:
 
     @contextmanager
     def encryption(self, key: EncryptionKey, scratch: Path) -> Iterator[Command]:
-        """Encrypt with AES-256 and without compression, which happens before."""
+        """Encrypt with AES-256 and without compression, which happens before.
+
+        Refused where all the recipients announce the encryption of RFC 9580: Sequoia would use it,
+        and GnuPG cannot read it.
+        """
+        if isinstance(key, Recipients) and _seip_version(key) != _SEIP_VERSION_OF_GNUPG:
+            raise RefusedError(
+                "pysequoia would encrypt to these recipients in a form that GnuPG cannot read",
+                "Install GnuPG here, or encrypt to a certificate that GnuPG made.",
+            )
         yield _command("encrypt", _encryption_order(key), _judge_encryption)
 
     @contextmanager
@@ -60,10 +73,20 @@ class Sequoia:
         yield _command("decrypt", _decryption_order(key), judge)
 
 
+def _seip_version(key: Recipients) -> int:
+    from pysequoia import Cert, encrypt
+    from pysequoia.packet import PacketPile, Tag
+
+    recipients = [Cert.from_bytes(content) for content in key.certificates]
+    sample = PacketPile.from_bytes(encrypt(b"", recipients, armor=False))
+    version: int = next(packet.body[0] for packet in sample if packet.tag == Tag.SEIP)
+    return version
+
+
 def _command(verb: str, order: dict[str, Any], verdict: Verdict) -> Command:
     module = "portability_pipelines.filters.sequoia_child"
     return Command(
-        argv=(sys.executable, "-P", "-m", module, verb, SECRET_FD),
+        argv=(sys.executable, "-P", "-m", module, verb, DESCRIPTOR),
         environment={**plain_environment(), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         verdict=verdict,
         secret=json.dumps(order).encode(),
@@ -107,5 +130,5 @@ def _judge_decryption(
 
 
 def _last_words(complaints: str) -> str:
-    said = complaints.split("\n\nStack backtrace")[0].strip().splitlines()
+    said = complaints.strip().splitlines()
     return said[-1] if said else "pysequoia said nothing"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
 from typing import Any
 
@@ -47,14 +48,14 @@ def decrypt(order: dict[str, Any]) -> int:
 
 
 def _complain(error: RuntimeError, code: int) -> int:
-    # What follows the first line is a backtrace of the library.
+    # What may follow the first line is a backtrace of the library.
     sys.stderr.write(str(error).splitlines()[0] + "\n")
     return code
 
 
 def main(verb: str, descriptor: str) -> int:
     """Do one order and return the exit code."""
-    with open(int(descriptor), "rb") as pipe:
+    with os.fdopen(int(descriptor), "rb") as pipe:
         order = json.load(pipe)
     return {"encrypt": encrypt, "decrypt": decrypt}[verb](order)
 
