@@ -66,7 +66,6 @@ class Backup(dg.Model):
     """How the database is backed up."""
 
     schedule: str | None = Field("0 2 * * *", description="Cron; null for no schedule.")
-    zstd_level: int = Field(1, ge=1, le=19)
 
 
 class Migration(dg.Model):

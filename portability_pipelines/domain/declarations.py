@@ -64,7 +64,6 @@ class Backup:
     """How the database is backed up."""
 
     schedule: str | None = "0 2 * * *"
-    zstd_level: int = 1
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from portability_pipelines.catalog import archives as catalog
-from portability_pipelines.domain.declarations import Backup, Database
+from portability_pipelines.domain.declarations import Database
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.domain.months import Month, Period
@@ -25,15 +25,13 @@ from portability_pipelines.orchestration.progress import Progress
 from portability_pipelines.orchestration.proofs import check_spec, proof_result
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
 from portability_pipelines.stores.base import Store
-from portability_pipelines.workflows.backup import back_up
+from portability_pipelines.workflows.backup import DATASET, back_up
 from portability_pipelines.workflows.drafts import Archivist, Written
 from portability_pipelines.workflows.restore import restore
 from portability_pipelines.workflows.verify import verify_backup
 
-DATASET = "database"
 
-
-def backup_asset(database: Database, backup: Backup) -> dg.AssetsDefinition:
+def backup_asset(database: Database) -> dg.AssetsDefinition:
     """Backups of ``database``, partitioned by the month in which they are taken."""
 
     @dg.asset(
@@ -56,10 +54,7 @@ def backup_asset(database: Database, backup: Backup) -> dg.AssetsDefinition:
         def write(archivist: Archivist) -> dict[Period, Written]:
             say = Progress(f"backup of {database.name}", context.log.info, "bytes")
             engine = source_engine(database)
-            written = back_up(
-                engine, database.name, str(month), archivist, level=backup.zstd_level, progress=say
-            )
-            return {str(month): written}
+            return {str(month): back_up(engine, database.name, str(month), archivist, say)}
 
         return Pending(database.name, "backup", DATASET, write, encrypted=True)
 

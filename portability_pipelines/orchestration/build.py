@@ -65,7 +65,7 @@ def _made(database: Database) -> dict[str, list[Proven]]:
     if database.exports:
         made |= export_assets(database, database.exports)
     if database.backup:
-        made["backup"] = [backup_asset(database, database.backup), backup_checks(database)]
+        made["backup"] = [backup_asset(database), backup_checks(database)]
     if database.migration:
         made |= migration_assets(database, database.migration)
     return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,10 +20,14 @@ from portability_pipelines.domain.manifest import (
     Manifest,
     Source,
     TableEntry,
+    period_prefix,
 )
 from portability_pipelines.domain.months import Period
+from portability_pipelines.filters.chain import reading
 from portability_pipelines.filters.openpgp_keys import DecryptionKey, EncryptionKey
 from portability_pipelines.stores.base import Store
+
+CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -57,25 +61,17 @@ class Archivist:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @contextmanager
-    def draft(self, source: Source, kind: Kind, dataset: str, period: Period) -> Iterator[Draft]:
+    def draft(self, database: str, kind: Kind, dataset: str, period: Period) -> Iterator[Draft]:
         """Begin an archive. Whatever ends the context, nothing of an unpublished one remains."""
-        blank = Manifest(
-            archive_id=new_archive_id(self.clock()),
-            kind=kind,
-            dataset=dataset,
-            period=period,
-            created_at=self.clock().astimezone(UTC).isoformat(),
-            source=source,
-            tables=(),
-            files=(),
-            lineage=self.lineage,
-        )
-        with self.store.stage(blank.prefix) as folder:
+        now = self.clock().astimezone(UTC)
+        archive_id = new_archive_id(now)
+        prefix = f"{period_prefix(database, kind, dataset, period)}/{archive_id}"
+        with self.store.stage(prefix) as folder:
             try:
-                yield Draft(self, blank, folder)
+                yield Draft(self, kind, dataset, period, archive_id, now, folder)
             except OSError as error:
                 raise PermanentError(
-                    f"Preparing {blank.prefix} for {self.store.url} failed: {error.strerror or error}",
+                    f"Preparing {prefix} for {self.store.url} failed: {error.strerror or error}",
                     "Free space on the disk or allow this user to write there; nothing was lost.",
                 ) from error
 
@@ -85,36 +81,68 @@ class Draft:
     """An archive in preparation: write files into ``folder``, then publish."""
 
     archivist: Archivist
-    blank: Manifest
+    kind: Kind
+    dataset: str
+    period: Period
+    archive_id: str
+    begun_at: datetime
     folder: Path
 
     def publish(
         self,
+        source: Source,
         tables: tuple[TableEntry, ...],
         files: tuple[FileEntry, ...],
         encryption: Encryption | None = None,
     ) -> Written:
         """Move ``files`` into the store and then the manifest, which makes the archive exist.
 
-        Where the newest archive of the same period holds the same content in the same form, that
-        one stays and nothing is written.
+        Where the newest archive of the same period holds the same content in the same form, and
+        the keys of today open it, that one stays and nothing is written.
         """
-        manifest = replace(self.blank, tables=tables, files=files, encryption=encryption)
-        standing = self._standing()
-        if standing is not None and _same_content(standing, manifest):
+        manifest = Manifest(
+            archive_id=self.archive_id,
+            kind=self.kind,
+            dataset=self.dataset,
+            period=self.period,
+            created_at=self.begun_at.isoformat(),
+            source=source,
+            tables=tables,
+            files=files,
+            lineage=self.archivist.lineage,
+            encryption=encryption,
+        )
+        store, secrets = self.archivist.store, self.archivist.secrets
+        standing = archives.latest(store, source.database, self.kind, self.dataset, self.period)
+        if standing and _same_content(standing, manifest) and self._opens(standing):
             return Written(standing, fresh=False)
-        store, seal = self.archivist.store, self.archivist.secrets.seal
         for file in files:
             store.put(self.folder / file.name, f"{manifest.prefix}/{file.name}")
-        sealed = manifest.sealed(seal) if seal else manifest
+        sealed = manifest.sealed(secrets.seal) if secrets.seal else manifest
         store.publish(f"{manifest.prefix}/{MANIFEST_NAME}", sealed.to_json())
         return Written(sealed, fresh=True)
 
-    def _standing(self) -> Manifest | None:
-        blank = self.blank
-        return archives.latest(
-            self.archivist.store, blank.source.database, blank.kind, blank.dataset, blank.period
-        )
+    def _opens(self, standing: Manifest) -> bool:
+        """Whether the seal and the passphrase of today are those that ``standing`` was made with.
+
+        An archive encrypted to a recipient whose secret key is elsewhere cannot be tried.
+        """
+        store, secrets = self.archivist.store, self.archivist.secrets
+        if secrets.seal and not standing.seal_holds(secrets.seal):
+            return False
+        if standing.encryption is None or secrets.decrypt is None:
+            return True
+        (file,) = standing.files
+        try:
+            with (
+                store.open(f"{standing.prefix}/{file.name}") as stored,
+                reading(stored, file, secrets.decrypt, scratch=self.folder) as plain,
+            ):
+                while plain.read(CHUNK_BYTES):
+                    pass
+        except PermanentError:
+            return False
+        return True
 
 
 def _same_content(one: Manifest, other: Manifest) -> bool:
@@ -125,7 +153,6 @@ def _same_content(one: Manifest, other: Manifest) -> bool:
             (f.name, f.format, f.compression, f.encryption, f.plaintext_sha256)
             for f in manifest.files
         ]
-        return manifest.tables, files, manifest.encryption, manifest.seal is None
+        return manifest.tables, files, manifest.encryption
 
-    sealed_alike = replace(other, seal=one.seal) if one.seal else other
-    return form(one) == form(sealed_alike)
+    return form(one) == form(other)

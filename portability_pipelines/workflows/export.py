@@ -63,7 +63,7 @@ def export_table(
         parts: dict[Period, _Part] = {}
         for period, contents in records.contents.items():
             name = dataset or selection.table.name
-            draft = stack.enter_context(archivist.draft(source, "exports", name, period))
+            draft = stack.enter_context(archivist.draft(database, "exports", name, period))
             part = _part(draft, selection, contents, options)
             parts[period] = stack.enter_context(part)
         done = 0
@@ -71,7 +71,7 @@ def export_table(
             parts[period].write(batch, pool)
             done += batch.num_rows
             progress(done, total)
-        return {period: part.publish(period, records) for period, part in parts.items()}
+        return {period: part.publish(source, period, records) for period, part in parts.items()}
 
 
 def source_of(snapshot: Snapshot, database: str) -> Source:
@@ -146,7 +146,7 @@ class _Part:
         for written in others:
             written.result()
 
-    def publish(self, period: Period, records: Records) -> Written:
+    def publish(self, source: Source, period: Period, records: Records) -> Written:
         """Complete the files and make the archive exist, if its rows are all there."""
         table = self._selection.table.name
         if self._digest.rows != self._contents.rows:
@@ -157,7 +157,7 @@ class _Part:
             )
         self._files.close()
         files = tuple(chain.entry(name, form) for name, form, chain in self._chains)
-        written = self._draft.publish((self._table_entry(period, records),), files)
+        written = self._draft.publish(source, (self._table_entry(period, records),), files)
         return replace(written, sample=self._sample)
 
     def _table_entry(self, period: Period, records: Records) -> TableEntry:

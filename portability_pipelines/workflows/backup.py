@@ -1,0 +1,85 @@
+"""Back up: the whole database at one moment, in one streaming pass, with proof taken beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event
+
+from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.domain.manifest import FileEntry, TableEntry, path_part
+from portability_pipelines.domain.months import Period
+from portability_pipelines.domain.tables import Selection, Table
+from portability_pipelines.engines.base import Engine, Snapshot
+from portability_pipelines.filters.chain import stored_suffix, writing
+from portability_pipelines.filters.openpgp_keys import EncryptionKey, described
+from portability_pipelines.workflows.digests import digest_table
+from portability_pipelines.workflows.drafts import Archivist, Draft, Written
+from portability_pipelines.workflows.export import source_of
+
+Progress = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+
+DATASET = "database"
+CHUNK_BYTES = 1 << 20
+ZSTD_THREADS = 2
+
+
+def back_up(
+    engine: Engine, database: str, period: Period, archivist: Archivist, progress: Progress
+) -> Written:
+    """Write one archive that holds the whole database, compressed and encrypted.
+
+    The engine's frozen copy is streamed through the filters while the counts and digests of its
+    tables are taken from the same copy. The copy, which is plaintext, lies in the draft's private
+    folder and is gone before anything is published.
+    """
+    key = archivist.secrets.encrypt
+    if key is None:
+        raise RefusedError(
+            f"There is nothing to encrypt the backup of {database} with",
+            "Set PORTABILITY_PASSPHRASE or PORTABILITY_RECIPIENT.",
+        )
+    with archivist.draft(database, "backup", DATASET, period) as draft:
+        frozen = draft.folder / "frozen"
+        with engine.freeze(frozen) as snapshot, ThreadPoolExecutor(1) as pool:
+            source = source_of(snapshot, database)
+            stop = Event()
+            proofs = pool.submit(_digest_tables, snapshot, stop)
+            try:
+                file = _encrypted(draft, frozen, database, snapshot.engine, key, progress)
+                tables = proofs.result()
+            finally:
+                stop.set()
+        frozen.unlink()
+        return draft.publish(source, tables, (file,), described(key))
+
+
+def _encrypted(
+    draft: Draft, frozen: Path, database: str, engine: str, key: EncryptionKey, progress: Progress
+) -> FileEntry:
+    name = f"{path_part(database)}.{engine}{stored_suffix('zstd', key)}"
+    total = frozen.stat().st_size
+    done = 0
+    with (
+        frozen.open("rb") as plain,
+        (draft.folder / name).open("xb") as sink,
+        writing(
+            sink, compression="zstd", key=key, threads=ZSTD_THREADS, scratch=draft.folder
+        ) as chain,
+    ):
+        while chunk := plain.read(CHUNK_BYTES):
+            chain.write(chunk)
+            done += len(chunk)
+            progress(done, total)
+    return chain.entry(name, engine)
+
+
+def _digest_tables(snapshot: Snapshot, stop: Event) -> tuple[TableEntry, ...]:
+    return tuple(_digest_table(snapshot, table, stop) for table in snapshot.tables())
+
+
+def _digest_table(snapshot: Snapshot, table: Table, stop: Event) -> TableEntry:
+    digest, contents = digest_table(snapshot, Selection(table), stop)
+    return TableEntry(table.name, digest.rows, digest.hexdigest(), contents.columns, table.key)
