@@ -24,6 +24,7 @@ from portability_pipelines.orchestration.keys import (
 from portability_pipelines.orchestration.progress import Progress
 from portability_pipelines.orchestration.proofs import check_spec, proof_result
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
+from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.drafts import Archivist, Written
 from portability_pipelines.workflows.export import ExportOptions, export_table
 from portability_pipelines.workflows.select import require_dates, select
@@ -200,11 +201,7 @@ def _checks(
             chosen = sorted(context.selected_asset_check_keys)
             for key in {check.asset_key: None for check in chosen}:
                 one = by_key[key]
-                periods = _periods(context, one)
-                manifests = [
-                    catalog.require_latest(store, database.name, "exports", one.table.name, period)
-                    for period in periods
-                ]
+                manifests = _manifests(context, store, database, one)
                 names = {check.name for check in chosen if check.asset_key == key}
                 if "equals_source" in names:
                     proofs = {
@@ -218,10 +215,18 @@ def _checks(
     return proven
 
 
-def _periods(context: dg.AssetCheckExecutionContext, one: Wanted) -> list[Period]:
+def _manifests(
+    context: dg.AssetCheckExecutionContext, store: Store, database: Database, one: Wanted
+) -> list[Manifest]:
+    """The archives of the run's months; of every month where checks are run by themselves."""
+    address = (database.name, "exports", one.table.name)
     if context.has_partition_key or context.has_partition_key_range:
-        return [str(Month.parse(key)) for key in context.partition_keys]
-    return [one.period]
+        months = [str(Month.parse(key)) for key in context.partition_keys]
+        return [catalog.require_latest(store, *address, month) for month in months]
+    if one.undated or not one.table.month_column:
+        return [catalog.require_latest(store, *address, one.period)]
+    newest = catalog.newest_by_period(store, *address)
+    return [manifest for period, manifest in newest.items() if period not in (ALL, UNDATED)]
 
 
 def _types_result(key: dg.AssetKey, manifests: list[Manifest]) -> dg.AssetCheckResult:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,31 +13,12 @@ from portability_pipelines.catalog.archives import archives
 from portability_pipelines.domain.declarations import Exports, Place, TableDeclaration
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.orchestration.io_managers import Archive
-from portability_pipelines.sample import generate
 from portability_pipelines.stores.registry import open_store
 from portability_tests.conftest import MakeStoreUrl
 from portability_tests.orchestration.databases import declared, definitions, failure, run
 
 KEY = dg.AssetKey(["shop", "exports", "user_activity"])
 MONTHS = ("2026-02-01", "2026-03-01", "2026-04-01")
-
-
-@pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sample") / "sample.sqlite"
-    generate(path, activity_rows=1000)
-    return path
-
-
-@pytest.fixture
-def source(sample: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(sample, tmp_path / "source.sqlite"))
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        yield ephemeral
 
 
 def held(store_url: str, staging: Path, prefix: str = "shop") -> list[Manifest]:

@@ -1,0 +1,203 @@
+"""Backups as Dagster ends up holding them, and as strangers open them."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from portability_pipelines.catalog.archives import archives
+from portability_pipelines.domain.manifest import Manifest
+from portability_pipelines.stores.base import Store
+from portability_pipelines.stores.registry import open_store
+from portability_tests.conftest import MakeStoreUrl
+from portability_tests.orchestration.databases import declared, definitions, failure, run
+
+KEY = dg.AssetKey(["shop", "backup"])
+
+
+def backups(store: Store) -> list[Manifest]:
+    return list(archives(store, "shop/backup"))
+
+
+def content(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+def test_a_backup_is_proven_and_a_second_one_changes_nothing(
+    source: Path,
+    store_url: str,
+    staging_root: Path,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+) -> None:
+    defs = definitions(declared(source), store_url)
+    for _ in range(2):
+        result = run(defs, "shop_backup", instance, months=[open_month_key])
+        assert result.success
+        checks = {
+            (c.check_name, c.passed, c.partition) for c in result.get_asset_check_evaluations()
+        }
+        assert checks == {("verified", True, open_month_key), ("restores", True, open_month_key)}
+    (manifest,) = backups(open_store(store_url, staging_root=staging_root))
+    records = instance.fetch_materializations(KEY, limit=9).records
+    changed = [
+        record.asset_materialization.metadata["changed"].value
+        for record in records
+        if record.asset_materialization
+    ]
+    assert changed == [False, True]
+    assert manifest.encryption is not None
+    assert manifest.encryption.cipher == "AES256"
+    assert {table.name for table in manifest.tables} >= {"clients", "user_activity"}
+
+
+def test_gpg_and_zstd_restore_a_backup_without_this_project(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    staging_root: Path,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+    tmp_path: Path,
+) -> None:
+    url = make_store_url("local")
+    assert run(
+        definitions(declared(source), url), "shop_backup", instance, months=[open_month_key]
+    ).success
+    store = open_store(url, staging_root=staging_root)
+    (manifest,) = backups(store)
+    (file,) = manifest.files
+    home = tmp_path / "gnupg"
+    home.mkdir(mode=0o700)
+    secret = tmp_path / "secret"
+    secret.write_text(passphrase)
+    gpg = ["gpg", "--homedir", str(home), "--batch", "--pinentry-mode", "loopback"]
+    plain = subprocess.run(
+        [
+            *gpg,
+            "--passphrase-file",
+            str(secret),
+            "-d",
+            store.locate(f"{manifest.prefix}/{file.name}"),
+        ],
+        capture_output=True,
+        check=True,
+    ).stdout
+    restored = tmp_path / "restored.sqlite"
+    restored.write_bytes(
+        subprocess.run(["zstd", "-dc"], input=plain, capture_output=True, check=True).stdout
+    )
+    subprocess.run(["gpgconf", "--homedir", str(home), "--kill", "all"], check=True)
+    assert content(restored) == content(source)
+
+
+def test_a_month_that_is_not_open_is_refused_with_the_reason(
+    source: Path, make_store_url: MakeStoreUrl, instance: dg.DagsterInstance, passphrase: str
+) -> None:
+    defs = definitions(declared(source), make_store_url("local"))
+    result = run(defs, "shop_backup", instance, months=["2025-01-01"])
+    assert not result.success
+    assert "backups hold the database as it is now" in failure(result)
+    assert instance.fetch_materializations(KEY, limit=1).records == []
+
+
+def test_without_a_passphrase_nothing_is_written(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    staging_root: Path,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+) -> None:
+    url = make_store_url("local")
+    result = run(
+        definitions(declared(source), url), "shop_backup", instance, months=[open_month_key]
+    )
+    assert not result.success
+    assert "PORTABILITY_PASSPHRASE" in failure(result)
+    assert list(open_store(url, staging_root=staging_root).list("")) == []
+
+
+def test_another_passphrase_makes_a_new_archive_and_fails_to_open_the_old(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    staging_root: Path,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    url = make_store_url("local")
+    defs = definitions(declared(source), url)
+    assert run(defs, "shop_backup", instance, months=[open_month_key]).success
+    monkeypatch.setenv("PORTABILITY_PASSPHRASE", "quite-another-one")
+    assert run(defs, "shop_backup", instance, months=[open_month_key]).success
+    old, _ = backups(open_store(url, staging_root=staging_root))
+    target = tmp_path / "restored.sqlite"
+    config = {"database": "shop", "target": str(target), "archive_id": old.archive_id}
+    result = defs.resolve_job_def("restore_backup").execute_in_process(
+        instance=instance, run_config={"ops": {"restore": {"config": config}}}, raise_on_error=False
+    )
+    assert not result.success
+    assert "wrong passphrase" in failure(result)
+    assert passphrase not in failure(result)
+    assert not target.exists()
+
+
+def test_a_backup_is_restored_into_a_new_file_only(
+    source: Path,
+    store_url: str,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+    tmp_path: Path,
+) -> None:
+    defs = definitions(declared(source), store_url)
+    assert run(defs, "shop_backup", instance, months=[open_month_key]).success
+    target = tmp_path / "restored" / "shop.sqlite"
+    target.parent.mkdir()
+    config = {"ops": {"restore": {"config": {"database": "shop", "target": str(target)}}}}
+    job = defs.resolve_job_def("restore_backup")
+    assert job.execute_in_process(instance=instance, run_config=config).success
+    assert content(target) == content(source)
+    again = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+    assert "exists already" in failure(again)
+    assert [path.name for path in target.parent.iterdir()] == ["shop.sqlite"]
+
+
+@pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
+def test_a_damaged_backup_fails_both_checks(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    staging_root: Path,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+    damage: str,
+    tmp_path: Path,
+) -> None:
+    url = make_store_url("local")
+    defs = definitions(declared(source), url)
+    assert run(defs, "shop_backup", instance, months=[open_month_key]).success
+    store = open_store(url, staging_root=staging_root)
+    (manifest,) = backups(store)
+    path = Path(store.locate(f"{manifest.prefix}/{manifest.files[0].name}"))
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[len(data) // 3] ^= 1
+    path.write_bytes(data[:-1] if damage == "truncate" else data)
+    if damage == "remove":
+        shutil.move(path, tmp_path / "elsewhere")
+    checks = dg.AssetSelection.checks_for_assets(KEY)
+    only_checks = dg.Definitions(jobs=[dg.define_asset_job("recheck", checks)])
+    result = run(dg.Definitions.merge(defs, only_checks), "recheck", instance)
+    failed = {c.check_name for c in result.get_asset_check_evaluations() if not c.passed}
+    assert failed == {"verified", "restores"}
