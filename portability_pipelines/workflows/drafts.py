@@ -23,11 +23,9 @@ from portability_pipelines.domain.manifest import (
     period_prefix,
 )
 from portability_pipelines.domain.months import Period
-from portability_pipelines.filters.chain import reading
 from portability_pipelines.filters.openpgp_keys import DecryptionKey, EncryptionKey
 from portability_pipelines.stores.base import Store
-
-CHUNK_BYTES = 1 << 20
+from portability_pipelines.workflows.stored_files import StoredFile
 
 
 @dataclass(frozen=True)
@@ -112,37 +110,49 @@ class Draft:
             lineage=self.archivist.lineage,
             encryption=encryption,
         )
-        store, secrets = self.archivist.store, self.archivist.secrets
-        standing = archives.latest(store, source.database, self.kind, self.dataset, self.period)
-        if standing and _same_content(standing, manifest) and self._opens(standing):
+        store, seal = self.archivist.store, self.archivist.secrets.seal
+        standing = self._standing(manifest)
+        if standing is not None:
             return Written(standing, fresh=False)
         for file in files:
             store.put(self.folder / file.name, f"{manifest.prefix}/{file.name}")
-        sealed = manifest.sealed(secrets.seal) if secrets.seal else manifest
+        sealed = manifest.sealed(seal) if seal else manifest
         store.publish(f"{manifest.prefix}/{MANIFEST_NAME}", sealed.to_json())
         return Written(sealed, fresh=True)
 
-    def _opens(self, standing: Manifest) -> bool:
-        """Whether the seal and the passphrase of today are those that ``standing`` was made with.
+    def _standing(self, wanted: Manifest) -> Manifest | None:
+        """The newest archive of the period, where ``wanted`` would add nothing to it."""
+        try:
+            found = archives.latest(
+                self.archivist.store,
+                wanted.source.database,
+                wanted.kind,
+                wanted.dataset,
+                wanted.period,
+            )
+        except PermanentError:
+            # A damaged manifest makes a new archive necessary; verifying says what is wrong.
+            return None
+        good = found and _same_content(found, wanted) and self._stands(found)
+        return found if good else None
+
+    def _stands(self, standing: Manifest) -> bool:
+        """Whether its files are there and the seal and the key of today are those it has.
 
         An archive encrypted to a recipient whose secret key is elsewhere cannot be tried.
         """
         store, secrets = self.archivist.store, self.archivist.secrets
         if secrets.seal and not standing.seal_holds(secrets.seal):
             return False
-        if standing.encryption is None or secrets.decrypt is None:
-            return True
-        (file,) = standing.files
-        try:
-            with (
-                store.open(f"{standing.prefix}/{file.name}") as stored,
-                reading(stored, file, secrets.decrypt, scratch=self.folder) as plain,
-            ):
-                while plain.read(CHUNK_BYTES):
-                    pass
-        except PermanentError:
-            return False
-        return True
+        sizes = {stored.key: stored.size_bytes for stored in store.list(standing.prefix)}
+        return all(
+            sizes.get(f"{standing.prefix}/{file.name}") == file.size_bytes
+            and (
+                secrets.decrypt is None
+                or StoredFile(store, standing, file, secrets.decrypt).opens(self.folder)
+            )
+            for file in standing.files
+        )
 
 
 def _same_content(one: Manifest, other: Manifest) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -67,10 +67,11 @@ def export_table(
             part = _part(draft, selection, contents, options)
             parts[period] = stack.enter_context(part)
         done = 0
-        for period, batch in prefetched(records):
-            parts[period].write(batch, pool)
-            done += batch.num_rows
-            progress(done, total)
+        with closing(prefetched(records)) as batches:
+            for period, batch in batches:
+                parts[period].write(batch, pool)
+                done += batch.num_rows
+                progress(done, total)
         return {period: part.publish(source, period, records) for period, part in parts.items()}
 
 

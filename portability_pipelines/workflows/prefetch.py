@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import Empty, Queue
 from threading import Event, Thread
 from typing import TypeVar
@@ -18,7 +18,7 @@ class _End:
         self.error = error
 
 
-def prefetched(items: Iterable[Item]) -> Iterator[Item]:
+def prefetched(items: Iterable[Item]) -> Generator[Item]:
     """Yield ``items``, read by another thread at most ``AHEAD`` items ahead.
 
     What the reading raises is raised here. Closing this iterator ends the thread before it

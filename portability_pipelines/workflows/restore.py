@@ -1,40 +1,55 @@
-"""Restore: a backup back into a file, verified on the way."""
+"""Restore: a backup back into a new file, verified on the way."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.stores.base import Store
+from portability_pipelines.stores.disk import sync
 from portability_pipelines.workflows.drafts import Secrets
-from portability_pipelines.workflows.verify import fetch
+from portability_pipelines.workflows.stored_files import StoredFile, private_folder
+from portability_pipelines.workflows.verify import seal_proof
+
+JOURNALS = ("-journal", "-wal", "-shm")
+"""The ends of the files that SQLite keeps beside a database."""
 
 
 def restore(store: Store, manifest: Manifest, secrets: Secrets, target: Path) -> None:
     """Write the database of a backup to the new file ``target`` (mode 0600), all or nothing.
 
-    It is written beside ``target`` under another name, checked against the manifest, synced, and
-    only then named ``target``. An existing file is refused.
+    It is written in a private folder beside ``target``, checked against the manifest, synced, and
+    only then named ``target``. A file that exists is refused and never touched.
     """
-    if secrets.seal is not None and not manifest.seal_holds(secrets.seal):
+    if manifest.kind != "backup":
+        raise RefusedError(
+            f"{manifest.archive_id} is not a backup but {manifest.kind}", "Choose a backup."
+        )
+    seal = seal_proof(manifest, secrets)
+    if not seal.passed:
         raise PermanentError(
-            f"The manifest of {manifest.archive_id} does not bear the seal of this key",
+            f"The backup is not restored: {seal.detail}",
             "Check PORTABILITY_MANIFEST_KEY, or restore another backup.",
         )
-    if target.exists():
-        raise RefusedError(f"{target} exists already", "Restore to a new file, then move it.")
+    _require_new(target)
+    (entry,) = manifest.files
+    with private_folder(target.parent, ".restoring-") as folder:
+        restored = folder / "restored"
+        StoredFile(store, manifest, entry, secrets.decrypt).fetch(restored)
+        sync(restored)
+        _name(restored, target)
+        sync(target.parent)
+
+
+def _require_new(target: Path) -> None:
     if not target.parent.is_dir():
         raise RefusedError(f"There is no folder {target.parent}", "Make it, or choose another.")
-    (file,) = manifest.files
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".restoring-") as folder:
-        restored = Path(folder) / "restored"
-        fetch(store, manifest, file, secrets, restored)
-        _sync(restored)
-        _name(restored, target)
-    _sync(target.parent)
+    # A database would take the journal of another, left there, for its own.
+    for path in (target, *(target.with_name(target.name + end) for end in JOURNALS)):
+        if os.path.lexists(path):
+            raise RefusedError(f"{path} exists already", "Restore to a new file, then move it.")
 
 
 def _name(restored: Path, target: Path) -> None:
@@ -42,13 +57,5 @@ def _name(restored: Path, target: Path) -> None:
         os.link(restored, target)
     except FileExistsError as error:
         raise RefusedError(
-            f"{target} appeared while it was being restored", "Restore to a new file."
+            f"{target} appeared while it was being restored", "Restore to another new file."
         ) from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

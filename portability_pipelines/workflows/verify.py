@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
-from portability_pipelines.domain.errors import PermanentError, PortabilityError, TransientError
-from portability_pipelines.domain.manifest import FileEntry, Manifest, TableEntry
+from portability_pipelines.domain.errors import PermanentError
+from portability_pipelines.domain.manifest import MANIFEST_NAME, FileEntry, Manifest, TableEntry
 from portability_pipelines.domain.tables import Selection
-from portability_pipelines.engines.base import Recovery, Snapshot
-from portability_pipelines.filters.chain import reading
+from portability_pipelines.engines.base import Recovery
 from portability_pipelines.formats.digest import ContentDigest
 from portability_pipelines.formats.records import records_schema
 from portability_pipelines.formats.registry import FORMATS
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.digests import digest_table
 from portability_pipelines.workflows.drafts import Secrets
+from portability_pipelines.workflows.stored_files import StoredFile, no_key, private_folder
 
-CHUNK_BYTES = 1 << 20
+PROBLEMS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -48,17 +45,22 @@ def verify_export(
 ) -> tuple[Proof, ...]:
     """Read every file of an export back: bytes, rows and content must be the manifest's.
 
-    What is wrong with the archive is a failed proof; a store that cannot be reached raises.
+    What is wrong with the archive is a failed proof; a store that cannot be reached raises. No
+    row is decoded before its whole file is proven. Bounded memory; one file's plaintext at a time
+    lies in a private folder under ``scratch``.
     """
-    with _private_folder(scratch) as folder:
-        return (
-            _seal(manifest, secrets),
-            _listing(store, manifest),
-            *(
-                _attempt(file.name, partial(_equals, store, manifest, file, folder))
-                for file in manifest.files
-            ),
-        )
+    seal = seal_proof(manifest, secrets)
+    if not seal.passed:
+        return (seal,)
+    proofs = [seal, _existence(store, manifest)]
+    for entry in manifest.files:
+        with private_folder(scratch, "verify-") as folder:
+            plain = folder / "plain"
+            fetched = _fetched(StoredFile(store, manifest, entry, secrets.decrypt), plain)
+            proofs += fetched
+            if _held(fetched):
+                proofs += _decoded(plain, entry, manifest.tables[0])
+    return tuple(proofs)
 
 
 def verify_backup(
@@ -72,154 +74,161 @@ def verify_backup(
 ) -> BackupProofs:
     """Restore a backup into scratch and prove it; with ``drill`` compare every table too.
 
-    The plaintext is in a private folder under ``scratch`` meanwhile and gone afterwards.
+    One pass over the store. What is wrong with the archive is a failed proof; a store that cannot
+    be reached raises. The plaintext lies in a private folder under ``scratch`` meanwhile.
     """
-    verified = [_seal(manifest, secrets), _listing(store, manifest)]
-    with _private_folder(scratch) as folder:
+    seal = seal_proof(manifest, secrets)
+    if not seal.passed:
+        return BackupProofs((seal,), _no_drill(seal) if drill else ())
+    (entry,) = manifest.files
+    with private_folder(scratch, "verify-") as folder, ThreadPoolExecutor(1) as pool:
         restored = folder / "restored"
-        found = _attempt(
-            "checksum_validation, decryption_test, decompression_test",
-            lambda: _restored(store, manifest, secrets, restored),
+        verified = (
+            seal,
+            _existence(store, manifest),
+            *_fetched(StoredFile(store, manifest, entry, secrets.decrypt), restored),
         )
-        verified.append(found)
-        if not found.passed:
-            failed = Proof("restore_drill", False, f"there is nothing to restore: {found.detail}")
-            return BackupProofs(tuple(verified), (failed,) if drill else ())
-        verified.append(_attempt("integrity_check", lambda: _sound(recovery, restored)))
-        if not drill:
-            return BackupProofs(tuple(verified))
-        with recovery.open(restored) as snapshot:
-            return BackupProofs(tuple(verified), _drilled(snapshot, manifest))
+        if not _held(verified):
+            failed = next(proof for proof in verified if not proof.passed)
+            return BackupProofs(verified, _no_drill(failed) if drill else ())
+        sound = pool.submit(_integrity, recovery, restored, manifest.source.engine)
+        drilled = _drilled(recovery, restored, manifest) if drill else ()
+        return BackupProofs((*verified, sound.result()), drilled)
 
 
-def fetch(
-    store: Store, manifest: Manifest, file: FileEntry, secrets: Secrets, target: Path
-) -> None:
-    """Write the plaintext of a stored file to the new file ``target`` (mode 0600).
-
-    Raises where a size or a SHA-256 is not the manifest's; ``target`` is not to be used then.
-    """
-    target.touch(mode=0o600, exist_ok=False)
-    with (
-        store.open(f"{manifest.prefix}/{file.name}") as stored,
-        reading(stored, file, secrets.decrypt, scratch=target.parent) as plain,
-        target.open("wb") as sink,
-    ):
-        shutil.copyfileobj(plain, sink, CHUNK_BYTES)
-
-
-def _attempt(name: str, prove: Callable[[], str]) -> Proof:
-    """A failure that a retry cannot mend is the archive's; any other is not its fault."""
-    try:
-        return Proof(name, True, prove())
-    except TransientError:
-        raise
-    except PortabilityError as error:
-        return Proof(name, False, error.message)
-
-
-def _seal(manifest: Manifest, secrets: Secrets) -> Proof:
+def seal_proof(manifest: Manifest, secrets: Secrets) -> Proof:
+    """Whether the manifest is one that was sealed with the key; held where no key is set."""
+    name = f"the {MANIFEST_NAME} of {manifest.archive_id}"
     if secrets.seal is None:
         return Proof("seal", True, "not looked at: PORTABILITY_MANIFEST_KEY is not set")
     if manifest.seal is None:
-        return Proof("seal", False, "the manifest has no seal, though a key for seals is set")
+        return Proof("seal", False, f"{name} has no seal, though a key for seals is set")
     if not manifest.seal_holds(secrets.seal):
-        return Proof("seal", False, "the manifest is not what was sealed, or the key is another")
-    return Proof("seal", True, "made with this key over this manifest")
+        return Proof("seal", False, f"{name} is not what was sealed, or the key is another")
+    return Proof("seal", True, f"{name} was sealed with this key")
 
 
-def _listing(store: Store, manifest: Manifest) -> Proof:
-    """Which files are there, and whether each has its size."""
+def _held(proofs: tuple[Proof, ...]) -> bool:
+    return all(proof.passed for proof in proofs)
+
+
+def _existence(store: Store, manifest: Manifest) -> Proof:
     prefix = f"{manifest.prefix}/"
-    sizes = {o.key.removeprefix(prefix): o.size_bytes for o in store.list(manifest.prefix)}
-    problems = []
-    for file in manifest.files:
-        if file.name not in sizes:
-            problems.append(f"{file.name} is missing")
-        elif sizes[file.name] != file.size_bytes:
-            problems.append(f"{file.name} has {sizes[file.name]} bytes, not {file.size_bytes}")
-    detail = f"{len(manifest.files)} files with the sizes of the manifest"
-    return Proof("file_existence", not problems, "; ".join(problems) or detail)
+    there = {stored.key.removeprefix(prefix) for stored in store.list(manifest.prefix)}
+    listed = {file.name for file in manifest.files}
+    missing = [f"{name} is missing" for name in sorted(listed - there)]
+    more = ", ".join(sorted(there - listed - {MANIFEST_NAME}))
+    detail = f"{len(listed)} files, as the manifest lists them"
+    if more:
+        detail += f"; it does not list {more}"
+    return Proof("file_existence", not missing, "; ".join(missing) or detail)
 
 
-def _equals(store: Store, manifest: Manifest, file: FileEntry, folder: Path) -> str:
-    (table,) = manifest.tables
-    form = FORMATS[file.format]
-    schema = records_schema(table.columns)
-    digest = ContentDigest(schema)
-    with _readable(store, manifest, file, folder, seekable=form.compresses_itself) as source:
-        for batch in form.read(source, schema):
-            digest.update(batch)
-    _compare(table, digest, file.name)
-    return f"{digest.rows:,} rows and the digest of the snapshot"
-
-
-@contextmanager
-def _readable(
-    store: Store, manifest: Manifest, file: FileEntry, folder: Path, *, seekable: bool
-) -> Iterator[BinaryIO]:
-    with (
-        store.open(f"{manifest.prefix}/{file.name}") as stored,
-        reading(stored, file, scratch=folder) as plain,
-    ):
-        if not seekable:
-            yield plain
-            return
-        with tempfile.TemporaryFile(dir=folder) as copy:
-            shutil.copyfileobj(plain, copy, CHUNK_BYTES)
-            copy.seek(0)
-            yield copy
-
-
-def _compare(table: TableEntry, digest: ContentDigest, where: str) -> None:
-    if digest.rows != table.rows:
-        raise PermanentError(
-            f"{where} holds {digest.rows} rows of {table.name!r}, its snapshot held {table.rows}",
-            "Use another archive.",
-        )
-    if digest.hexdigest() != table.digest:
-        raise PermanentError(
-            f"{where} holds other values of {table.name!r} than its snapshot did",
-            "Use another archive.",
-        )
-
-
-def _restored(store: Store, manifest: Manifest, secrets: Secrets, target: Path) -> str:
-    (file,) = manifest.files
-    fetch(store, manifest, file, secrets, target)
-    return f"{file.size_bytes:,} bytes as stored and {file.plaintext_size_bytes:,} restored"
-
-
-def _sound(recovery: Recovery, restored: Path) -> str:
-    problems = recovery.inspect(restored)
-    if problems:
-        raise PermanentError("; ".join(problems), "Use another backup.")
-    return "the engine finds the restored database sound"
-
-
-def _drilled(snapshot: Snapshot, manifest: Manifest) -> tuple[Proof, ...]:
-    tables = {table.name: table for table in snapshot.tables()}
-    missing = [entry.name for entry in manifest.tables if entry.name not in tables]
-    more = sorted(set(tables) - {entry.name for entry in manifest.tables})
-    detail = [f"{name} is missing" for name in missing] + [
-        f"{name} is not expected" for name in more
-    ]
-    proofs = [Proof("tables", not detail, "; ".join(detail) or f"{len(tables)} tables restored")]
-    for entry in manifest.tables:
-        if entry.name in tables:
-            compare = partial(_table_equals, snapshot, Selection(tables[entry.name]), entry)
-            proofs.append(_attempt(entry.name, compare))
+def _fetched(file: StoredFile, target: Path) -> tuple[Proof, ...]:
+    """Fetch ``file``; on a failure go through the stages again, to see which one it is."""
+    entry = file.entry
+    try:
+        if entry.encryption != "none" and file.key is None:
+            raise no_key(file.manifest, entry)
+        file.fetch(target)
+    except PermanentError as error:
+        return tuple(_diagnosed(file, target.parent, error))
+    proofs = [Proof("checksum_validation", True, f"{entry.name}: {entry.size_bytes:,} bytes")]
+    if entry.encryption != "none":
+        proofs.append(Proof("decryption_test", True, f"{entry.name}: whole and authentic"))
+    if entry.compression != "none":
+        plain = f"{entry.name}: {entry.plaintext_size_bytes:,} bytes of plaintext"
+        proofs.append(Proof("decompression_test", True, plain))
     return tuple(proofs)
 
 
-def _table_equals(snapshot: Snapshot, selection: Selection, entry: TableEntry) -> str:
-    digest, _ = digest_table(snapshot, selection)
-    _compare(entry, digest, "The restored database")
-    return f"{digest.rows:,} rows and the digest of the snapshot"
+def _diagnosed(file: StoredFile, scratch: Path, error: PermanentError) -> Iterator[Proof]:
+    stages: list[tuple[str, Callable[[], None]]] = [("checksum_validation", file.check_stored)]
+    if file.entry.encryption != "none":
+        stages.append(("decryption_test", partial(file.check_decrypts, scratch)))
+    for name, check in stages:
+        try:
+            check()
+        except PermanentError as found:
+            yield Proof(name, False, found.message)
+            return
+        yield Proof(name, True, file.entry.name)
+    yield Proof("decompression_test", False, error.message)
 
 
-@contextmanager
-def _private_folder(scratch: Path) -> Iterator[Path]:
-    scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=scratch, prefix="verify-") as folder:
-        yield Path(folder)
+def _decoded(plain: Path, entry: FileEntry, table: TableEntry) -> tuple[Proof, ...]:
+    schema = records_schema(table.columns)
+    digest = ContentDigest(schema)
+    try:
+        with plain.open("rb") as source:
+            for batch in FORMATS[entry.format].read(source, schema):
+                digest.update(batch)
+    except PermanentError as error:
+        return (Proof("content_digest", False, f"{entry.name}: {error.message}"),)
+    return (
+        _rows_proof([table], {table.name: digest}, f"{entry.name}: "),
+        _digest_proof([table], {table.name: digest}, f"{entry.name}: "),
+    )
+
+
+def _integrity(recovery: Recovery, restored: Path, engine: str) -> Proof:
+    name = f"{engine}_integrity_check"
+    try:
+        problems = recovery.inspect(restored)
+    except PermanentError as error:
+        problems = [error.message]
+    return Proof(name, not problems, "; ".join(problems) or "the restored database is sound")
+
+
+def _no_drill(failed: Proof) -> tuple[Proof, ...]:
+    return (Proof("restore_drill", False, f"nothing could be restored: {failed.detail}"),)
+
+
+def _drilled(recovery: Recovery, restored: Path, manifest: Manifest) -> tuple[Proof, ...]:
+    try:
+        with recovery.open(restored) as snapshot:
+            found = {
+                table.name: digest_table(snapshot, Selection(table))[0]
+                for table in snapshot.tables()
+            }
+    except PermanentError as error:
+        return (Proof("restore_drill", False, error.message),)
+    promised = {table.name for table in manifest.tables}
+    problems = [f"{name} is missing" for name in sorted(promised - set(found))]
+    problems += [f"{name} was not backed up" for name in sorted(set(found) - promised)]
+    held = f"restored into scratch and opened: {len(found)} tables"
+    there = [table for table in manifest.tables if table.name in found]
+    return (
+        Proof("restore_drill", not problems, _shortened(problems) or held),
+        _rows_proof(there, found),
+        _digest_proof(there, found),
+    )
+
+
+def _rows_proof(
+    tables: list[TableEntry], found: dict[str, ContentDigest], where: str = ""
+) -> Proof:
+    problems = [
+        f"{where}{table.name!r} has {found[table.name].rows:,} rows, in its snapshot {table.rows:,}"
+        for table in tables
+        if found[table.name].rows != table.rows
+    ]
+    held = f"{where}{sum(table.rows for table in tables):,} rows, as many as in the snapshot"
+    return Proof("row_counts", not problems, _shortened(problems) or held)
+
+
+def _digest_proof(
+    tables: list[TableEntry], found: dict[str, ContentDigest], where: str = ""
+) -> Proof:
+    problems = [
+        f"{where}other values of {table.name!r} than its snapshot held"
+        for table in tables
+        if found[table.name].hexdigest() != table.digest
+    ]
+    held = f"{where}every value is the snapshot's, by the digests of {len(tables)} tables"
+    return Proof("content_digest", not problems, _shortened(problems) or held)
+
+
+def _shortened(problems: list[str]) -> str:
+    more = len(problems) - PROBLEMS_SHOWN
+    return "; ".join(problems[:PROBLEMS_SHOWN]) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,125 @@
+"""Files of archives, read back from the store and proven on the way."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from portability_pipelines.domain.errors import PermanentError
+from portability_pipelines.domain.manifest import FileEntry, Manifest
+from portability_pipelines.filters.chain import reading
+from portability_pipelines.filters.checksum import CheckedReader
+from portability_pipelines.filters.openpgp import decrypting
+from portability_pipelines.filters.openpgp_keys import DecryptionKey
+from portability_pipelines.stores.base import Store
+
+CHUNK_BYTES = 1 << 20
+
+
+class _EnoughRead(Exception):  # noqa: N818 - it reports no error
+    """Ends a decryption whose rest is not needed."""
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One file of an archive: where it is stored, what it must be, and the key that opens it.
+
+    Every method raises ``PermanentError`` where the file is not what its entry says. ``scratch``
+    is an existing private folder.
+    """
+
+    store: Store
+    manifest: Manifest
+    entry: FileEntry
+    key: DecryptionKey | None = field(default=None, repr=False)
+
+    def fetch(self, target: Path) -> None:
+        """Write the plaintext to the new file ``target`` (mode 0600), in bounded memory.
+
+        After an error ``target`` is not to be used.
+        """
+        target.touch(mode=0o600, exist_ok=False)
+        with (
+            self._stored() as stored,
+            reading(stored, self.entry, self.key, scratch=target.parent) as plain,
+            target.open("wb") as sink,
+        ):
+            shutil.copyfileobj(plain, sink, CHUNK_BYTES)
+
+    def check_stored(self) -> None:
+        """Prove the stored bytes by size and SHA-256, without a key."""
+        with self._stored() as stored:
+            self._checked(stored).finish()
+
+    def check_decrypts(self, scratch: Path) -> None:
+        """Prove that the key opens the whole file, without a look at what is inside."""
+        with self._stored() as stored, self._decrypting(self._checked(stored), scratch):
+            pass
+
+    def opens(self, scratch: Path) -> bool:
+        """Whether the key opens the first bytes; true where there is nothing to decrypt."""
+        if self.entry.encryption == "none":
+            return True
+        try:
+            with (
+                suppress(_EnoughRead),
+                self._stored() as stored,
+                self._decrypting(stored, scratch) as plain,
+            ):
+                plain.read(1)
+                raise _EnoughRead
+        except PermanentError:
+            return False
+        return True
+
+    def _stored(self) -> BinaryIO:
+        return self.store.open(f"{self.manifest.prefix}/{self.entry.name}")
+
+    def _checked(self, stored: BinaryIO) -> CheckedReader:
+        entry = self.entry
+        return CheckedReader(
+            stored, size_bytes=entry.size_bytes, sha256=entry.sha256, name=entry.name
+        )
+
+    @contextmanager
+    def _decrypting(self, stored: BinaryIO, scratch: Path) -> Iterator[BinaryIO]:
+        if self.key is None:
+            raise no_key(self.manifest, self.entry)
+        with decrypting(stored, self.key, scratch=scratch, name=self.entry.name) as plain:
+            yield plain
+
+
+def no_key(manifest: Manifest, file: FileEntry) -> PermanentError:
+    """The error for a file that nothing here decrypts; says which key would."""
+    recipients = manifest.encryption.recipients if manifest.encryption else ()
+    if recipients:
+        return PermanentError(
+            f"{file.name} is encrypted to {', '.join(recipients)}, whose private key is not here",
+            "Do this where that key is, or set PORTABILITY_SECRET_KEY to its file.",
+        )
+    return PermanentError(
+        f"{file.name} is encrypted with a passphrase, which is not here",
+        "Set PORTABILITY_PASSPHRASE to the one that the archive was written with.",
+    )
+
+
+@contextmanager
+def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
+    """Give a new folder of mode 0700 in ``parent``, which is made where it is missing.
+
+    It is gone afterwards, however the context ends, and its disk's failures are explained.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as folder:
+            yield Path(folder)
+    except OSError as error:
+        raise PermanentError(
+            f"Working in {parent} failed: {error.strerror or error}",
+            "Free space on that disk or allow this user to write there, and run again.",
+        ) from error
