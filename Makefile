@@ -1,0 +1,61 @@
+# Every target sets up first; where nothing has changed since, that takes no time.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+# The first of these that runs here and is new enough; `make PYTHON=...` names another.
+PYTHON ?= $(shell for each in python3.11 python3; do \
+	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo "$$each" && break; done)
+BIN := .venv/bin
+
+DAGSTER_HOME := $(or $(DAGSTER_HOME),$(CURDIR)/.portability/dagster)
+demo up check: export DAGSTER_HOME := $(DAGSTER_HOME)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup home demo up test check bench lock clean
+
+help: ## Say what there is to make
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: .venv/.installed ## Install what the lock file pins, into .venv
+
+.venv/.installed: requirements.lock pyproject.toml .ci/setup
+	@.ci/setup "$(PYTHON)"
+	@touch $@
+
+# Settings of a DAGSTER_HOME that a person has chosen are that person's once they are there.
+home: setup
+	@umask 077; mkdir -p "$(DAGSTER_HOME)"
+	@if [ "$(DAGSTER_HOME)" = "$(CURDIR)/.portability/dagster" ] \
+	|| [ ! -e "$(DAGSTER_HOME)/dagster.yaml" ]; then cp dagster.yaml "$(DAGSTER_HOME)/"; fi
+
+demo: home ## Export, migrate, back up and prove a sample database, or yours: DB=path
+	@$(BIN)/python -m portability_pipelines.demo $(if $(DB),"$(DB)")
+
+up: home ## Serve the Dagster UI and the schedules on http://127.0.0.1:3000
+	@$(BIN)/python -m portability_pipelines.demo.serve
+
+test: setup ## Run the tests
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+
+check: home ## Lint, check types, imports, configuration and definitions
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/dg check toml
+	$(BIN)/dg check yaml
+	$(BIN)/dg check defs
+
+bench: setup ## Measure exports and backups beside other tools
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock: setup ## Pin anew what pyproject.toml asks for; UPGRADE=--upgrade takes newer versions
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url \
+		--no-emit-index-annotation --no-annotate --no-header --all-extras $(UPGRADE) \
+		pyproject.toml -o requirements.lock
+
+clean: ## Remove the environment and the caches; archives and databases stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .dg
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
