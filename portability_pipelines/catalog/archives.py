@@ -9,7 +9,6 @@ from portability_pipelines.domain.manifest import (
     MANIFEST_NAME,
     Manifest,
     parse_manifest,
-    path_part,
     period_prefix,
 )
 from portability_pipelines.domain.months import Period
@@ -33,14 +32,6 @@ def require_latest(
             "Materialise that partition first.",
         )
     return found
-
-
-def newest_by_period(
-    store: Store, database: str, kind: str, dataset: str
-) -> dict[Period, Manifest]:
-    """The newest archive of every period of a dataset."""
-    folder = "/".join(path_part(part) for part in (database, kind, dataset))
-    return {manifest.period: manifest for manifest in archives(store, folder)}
 
 
 def archives(store: Store, prefix: str) -> Iterator[Manifest]:

@@ -94,7 +94,8 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
         names = {check.name for check in context.selected_asset_check_keys}
         with as_dagster_outcomes():
             store, secrets = archives.store(), archives.secrets(encrypted=True)
-            manifest = _newest(context, store, database)
+            month = str(Month.parse(context.partition_key))
+            manifest = catalog.require_latest(store, database.name, "backup", DATASET, month)
             proofs = verify_backup(
                 store,
                 manifest,
@@ -105,22 +106,9 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
             )
         for name, found in (("verified", proofs.verified), ("restores", proofs.drill)):
             if name in names:
-                yield proof_result(key, name, {manifest.period: found})
+                yield proof_result(key, name, {month: found})
 
     return backup_proven
-
-
-def _newest(context: dg.AssetCheckExecutionContext, store: Store, database: Database) -> Manifest:
-    """The newest backup of the run's month; of all where checks are run by themselves."""
-    if context.has_partition_key:
-        month = str(Month.parse(context.partition_key))
-        return catalog.require_latest(store, database.name, "backup", DATASET, month)
-    newest = catalog.newest_by_period(store, database.name, "backup", DATASET)
-    if not newest:
-        raise RefusedError(
-            f"There is no backup of {database.name} in {store.url}", "Take one first."
-        )
-    return newest[max(newest)]
 
 
 class RestoreBackup(dg.Config):

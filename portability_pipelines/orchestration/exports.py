@@ -218,15 +218,14 @@ def _checks(
 def _manifests(
     context: dg.AssetCheckExecutionContext, store: Store, database: Database, one: Wanted
 ) -> list[Manifest]:
-    """The archives of the run's months; of every month where checks are run by themselves."""
-    address = (database.name, "exports", one.table.name)
-    if context.has_partition_key or context.has_partition_key_range:
-        months = [str(Month.parse(key)) for key in context.partition_keys]
-        return [catalog.require_latest(store, *address, month) for month in months]
-    if one.undated or not one.table.month_column:
-        return [catalog.require_latest(store, *address, one.period)]
-    newest = catalog.newest_by_period(store, *address)
-    return [manifest for period, manifest in newest.items() if period not in (ALL, UNDATED)]
+    """The newest archive of each of the run's periods."""
+    partitioned = context.has_partition_key or context.has_partition_key_range
+    keys = context.partition_keys if partitioned else ()
+    periods = [str(Month.parse(key)) for key in keys] or [one.period]
+    return [
+        catalog.require_latest(store, database.name, "exports", one.table.name, period)
+        for period in periods
+    ]
 
 
 def _types_result(key: dg.AssetKey, manifests: list[Manifest]) -> dg.AssetCheckResult:
