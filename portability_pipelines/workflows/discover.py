@@ -42,6 +42,8 @@ _CHANGE = re.compile(
 )
 # A birthday or a duration may look like a date and says nothing about when the row came to be.
 _NEVER = re.compile(r"birth|born|\bdob\b|duration|elapsed|latency|timeout|time ?zone")
+# https://www.mongodb.com/docs/manual/reference/limits/: Restriction on Collection Names
+_NO_COLLECTION = re.compile(r"[$\0]|\.(?=\.)|^\.|\.$|^system(?=\.)")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 
 
@@ -78,16 +80,19 @@ def discover(
     A month column dates at least ``LEAST_DATED`` of the rows within the ``MOST_MONTHS`` that end
     with ``open_month``; of several, the one whose name tells of a beginning rather than of a
     change is taken, then the one that dates more rows. Months in which no row lies bound nothing.
+    A table whose name cannot be a collection's gets one that can.
     ``found`` is called with each table as it is settled. Reads every table that has columns which
     may hold dates at least once; raises what the snapshot raises.
     """
     tables, firsts, lasts = [], [], []
-    for table in snapshot.tables():
+    listed = snapshot.tables()
+    collections = _collections([table.name for table in listed]) if mongodb_target else {}
+    for table in listed:
         dated = _month_column(snapshot, table, open_month)
         if dated:
             firsts.append(dated.first)
             lasts.append(dated.last)
-        tables.append(_declaration(table, dated))
+        tables.append(_declaration(table, dated, collections.get(table.name)))
         found(tables[-1])
     database = Database(
         name=name,
@@ -121,10 +126,25 @@ def as_yaml(database: Database) -> str:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _declaration(table: Table, dated: _Dated | None) -> TableDeclaration:
+def _collections(names: list[str]) -> dict[str, str]:
+    """Collections for the tables whose own names MongoDB refuses, none of which is used already."""
+    taken, collections = set(names), {}
+    for name in names:
+        possible = _NO_COLLECTION.sub("_", name)
+        if possible == name:
+            continue
+        while possible in taken:
+            possible += "_"
+        taken.add(possible)
+        collections[name] = possible
+    return collections
+
+
+def _declaration(table: Table, dated: _Dated | None, collection: str | None) -> TableDeclaration:
     if dated is None:
-        return TableDeclaration(table.name)
-    return TableDeclaration(table.name, dated.column.name, dated.column.encoding)
+        return TableDeclaration(table.name, collection=collection)
+    column = dated.column
+    return TableDeclaration(table.name, column.name, column.encoding, collection)
 
 
 def _month_column(snapshot: Snapshot, table: Table, open_month: Month) -> _Dated | None:

@@ -191,6 +191,25 @@ def test_commits_that_are_only_in_the_write_ahead_log_count(tmp_path: Path) -> N
     assert path.read_bytes() == before
 
 
+def test_tables_that_mongodb_could_not_call_so_get_collections_of_other_names(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "made.sqlite"
+    names = ["a$b", "a_b", "x..y", ".hidden", "system.users", "plain.name", "systematic"]
+    with closing(sqlite3.connect(path)) as connection:
+        for name in names:
+            connection.execute(f'CREATE TABLE "{name}" (a)')
+    with open_engine("sqlite", path, tmp_path / "scratch").snapshot() as snapshot:
+        source = SourceReference("sqlite", str(path))
+        found = discover(snapshot, "made", source, NOW, mongodb_target="made")
+    assert {t.name: t.collection for t in found.database.tables if t.collection} == {
+        "a$b": "a_b_",
+        "x..y": "x_.y",
+        ".hidden": "_hidden",
+        "system.users": "_.users",
+    }
+
+
 def test_an_empty_database_is_declared_without_tables(tmp_path: Path) -> None:
     found = discovered(tmp_path, "VACUUM;")
     assert found == Discovered(replace(found.database, tables=()), None)
@@ -211,7 +230,7 @@ def test_an_empty_database_is_declared_without_tables(tmp_path: Path) -> None:
                 TableDeclaration("2025-03-01", "作成日", "epoch_seconds"),
             ),
             exports=Exports(("parquet", "csv"), "gzip", schedule=None),
-            backup=Backup(zstd_level=3),
+            backup=Backup(schedule="0 1 * * *"),
             migration=Migration("shop"),
             timezone="Europe/Berlin",
             backfill="single_run",

@@ -1,0 +1,197 @@
+"""The demo's Dagster runs, and what came of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterEvent, DagsterRunStatus, ExecuteInProcessResult, JobDefinition
+
+from portability_pipelines.demo.console import Console, progress_logger
+from portability_pipelines.demo.subjects import Subject
+from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
+
+MONTHS_SHOWN = 2
+# The name under which every job finds its logger, so that a run can be repeated from the UI.
+_LOGGER = "console"
+_UNDATED = f"__{UNDATED}"
+_PROOF_FAILED = "DagsterAssetCheckFailedError"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A job to run, for one partition where it has any."""
+
+    title: str
+    job: JobDefinition
+    partition: str | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """One materialisation: an archive in the store, or the documents of a collection.
+
+    ``size_bytes`` is None for documents. ``proofs`` are the checks that a mistake would fail.
+    """
+
+    asset: str
+    period: Period
+    rows: int
+    size_bytes: int | None
+    seconds: float
+    changed: bool
+    where: str
+    proofs: tuple[bool, ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """Whether something was proven and nothing refuted."""
+        return bool(self.proofs) and all(self.proofs)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one or more runs: what they made, why they failed, what they warn of."""
+
+    made: tuple[Made, ...] = ()
+    failures: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __add__(self, other: Outcome) -> Outcome:
+        return Outcome(
+            self.made + other.made,
+            self.failures + other.failures,
+            self.warnings + other.warnings,
+        )
+
+
+def plan(subject: Subject, console: Console) -> list[Step]:
+    """The subject's jobs in order: exports, migration, backup; by month, then the rest."""
+    loggers = dg.Definitions(loggers={_LOGGER: progress_logger(console)})
+    jobs = {
+        job.name.removeprefix(f"{subject.name}_"): job
+        for job in dg.Definitions.merge(subject.definitions, loggers).resolve_all_job_defs()
+    }
+    steps = []
+    for name, title in (("exports", "exports"), ("migration", "migration to MongoDB")):
+        if name in jobs:
+            steps += [
+                Step(f"{title}, {month}", jobs[name], month.partition_key)
+                for month in months_shown(jobs[name], subject.last_month)
+            ]
+        if f"whole_{name}" in jobs:
+            steps.append(Step(f"{title}, what belongs to no month", jobs[f"whole_{name}"]))
+    backup = jobs["backup"]
+    return [*steps, Step("backup, read back and restored", backup, _partitions(backup)[-1])]
+
+
+def months_shown(job: JobDefinition, last: Month | None) -> list[Month]:
+    """The last partitions of ``job`` that are not after ``last``."""
+    months = [Month.parse(key) for key in _partitions(job)]
+    return [month for month in months if last is None or month <= last][-MONTHS_SHOWN:]
+
+
+def run(step: Step, instance: dg.DagsterInstance) -> Outcome:
+    """Run one step in this process, recorded in ``instance`` like any other run.
+
+    Raises ``KeyboardInterrupt`` where the run was cancelled.
+    """
+    result = step.job.execute_in_process(
+        run_config={"loggers": {_LOGGER: {}}},
+        instance=instance,
+        partition_key=step.partition,
+        raise_on_error=False,
+    )
+    found = instance.get_run_by_id(result.run_id)
+    if found is None or found.status == DagsterRunStatus.CANCELED:
+        raise KeyboardInterrupt
+    made = tuple(_made(result))
+    failures = [*_refuted(result), *_step_failures(result)]
+    failures += [f"{one.asset} {one.period}: was not proven" for one in made if not one.proofs]
+    if not result.success and not failures:
+        failures.append(f"{step.title}: the run {result.run_id} ended as {found.status.value}")
+    return Outcome(made, tuple(failures), tuple(_warnings(result)))
+
+
+def _partitions(job: JobDefinition) -> Sequence[str]:
+    return job.partitions_def.get_partition_keys() if job.partitions_def else []
+
+
+def _made(result: ExecuteInProcessResult) -> Iterator[Made]:
+    for event in result.get_asset_materialization_events():
+        materialized = event.step_materialization_data.materialization
+        key, values = materialized.asset_key, _plain(materialized.metadata)
+        yield Made(
+            asset=_asset(key),
+            period=_period(key, materialized.partition),
+            rows=int(values.get("rows", 0)),
+            size_bytes=values.get("size_bytes"),
+            seconds=float(values.get("seconds", 0.0)),
+            changed=bool(values.get("changed", True)),
+            where=_where(values),
+            proofs=tuple(
+                check.passed
+                for check in result.get_asset_check_evaluations()
+                if check.asset_key == key and check.severity == dg.AssetCheckSeverity.ERROR
+            ),
+        )
+
+
+def _plain(metadata: Any) -> dict[str, Any]:
+    return {name: value.value for name, value in metadata.items()}
+
+
+def _asset(key: dg.AssetKey) -> str:
+    """``exports/clients``: the key without its database."""
+    return "/".join(key.path[1:]).removesuffix(_UNDATED)
+
+
+def _period(key: dg.AssetKey, partition: str | None) -> Period:
+    if partition:
+        return str(Month.parse(partition))
+    return UNDATED if key.path[-1].endswith(_UNDATED) else ALL
+
+
+def _where(values: dict[str, Any]) -> str:
+    return str(values.get("archive_id") or values.get("collection") or "")
+
+
+def _refuted(result: ExecuteInProcessResult) -> Iterator[str]:
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+            yield f"{_asset(check.asset_key)}: {check.check_name}: {check.description}"
+
+
+def _warnings(result: ExecuteInProcessResult) -> Iterator[str]:
+    for check in result.get_asset_check_evaluations():
+        if not check.passed and check.severity == dg.AssetCheckSeverity.WARN:
+            yield f"{_asset(check.asset_key)}: {check.description}"
+    for event in result.get_asset_materialization_events():
+        materialized = event.step_materialization_data.materialization
+        key, values = materialized.asset_key, _plain(materialized.metadata)
+        for left_out in ("duplicates", "rejected"):
+            if values.get(left_out):
+                period = _period(key, materialized.partition)
+                yield f"{_asset(key)}: {period}: {values[left_out]:,} {left_out} left out"
+
+
+def _step_failures(result: ExecuteInProcessResult) -> Iterator[str]:
+    """One line for each step that failed by itself; a refuted proof has a line already."""
+    for event in result.get_step_failure_events():
+        reason = _reason(event)
+        if reason:
+            yield f"{event.step_key}: {reason}"
+
+
+def _reason(event: DagsterEvent) -> str | None:
+    data = event.step_failure_data
+    if data.user_failure_data and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error
+    while error and error.cause:
+        error = error.cause
+    if error is None or error.cls_name == _PROOF_FAILED:
+        return None
+    return " ".join(error.message.split())

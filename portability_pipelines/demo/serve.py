@@ -1,0 +1,168 @@
+"""``python -m portability_pipelines.demo.serve``: Dagster's UI and schedules, until Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+
+from portability_pipelines.demo.console import Console
+from portability_pipelines.demo.servers import mongodb
+from portability_pipelines.demo.settings import prepare
+from portability_pipelines.demo.subjects import SAMPLE_ROWS, generate_sample
+from portability_pipelines.domain.errors import PermanentError, PortabilityError, RefusedError
+from portability_pipelines.orchestration.folders import private_folder, project_folder
+
+HOST = "127.0.0.1"
+PORT = 3000
+SECONDS_TO_END = 20
+POLL_SECONDS = 0.2
+
+
+def main() -> int:
+    """Serve until told to stop, which is 0; 1 where a server does not start or ends by itself."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console()
+    try:
+        _serve(console)
+    except KeyboardInterrupt:
+        console.step("stopped")
+        return 0
+    except PortabilityError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 1
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _serve(console: Console) -> None:
+    port = _port()
+    for made in prepare():
+        console.step(made)
+    generate_sample(SAMPLE_ROWS, console)
+    with ExitStack() as stack:
+        try:
+            console.step(f"MongoDB: {stack.enter_context(mongodb(private_folder() / 'mongodb'))}")
+        except RefusedError as error:
+            console.step(f"no migrations: {error}")
+        children = stack.enter_context(_children(port))
+        console.step(f"starting {' and '.join(children)}; their logs are in {_logs()}")
+        _watch(children, f"http://{HOST}:{port}", console)
+
+
+def _port() -> int:
+    """The port that ``PORT`` names, if nobody listens there."""
+    written = os.environ.get("PORT") or str(PORT)
+    if not written.isdecimal() or not 0 < int(written) < 65536:
+        raise RefusedError(f"PORT is {written!r}, which is no port", "Set it to 1024 to 65535.")
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, int(written)))
+        except OSError as error:
+            raise RefusedError(
+                f"Port {written} of {HOST} cannot be used ({error.strerror})",
+                "Name a free one: make up PORT=3001.",
+            ) from error
+    return int(written)
+
+
+@contextmanager
+def _children(port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Run the UI and the scheduler, each in a session of its own; end all of it with the context.
+
+    What they start themselves (code servers, runs) belongs to their sessions and ends with them.
+    """
+    workspace = project_folder() / "workspace.yaml"
+    if not workspace.is_file():
+        raise RefusedError(
+            f"There is no workspace.yaml in {workspace.parent}", "Run this in the project's folder."
+        )
+    words = {
+        "dagster-webserver": ["-h", HOST, "-p", str(port)],
+        "dagster-daemon": ["run"],
+    }
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for name, arguments in words.items():
+            children[name] = _start(name, [*arguments, "-w", str(workspace)])
+        yield children
+    finally:
+        _end(children)
+
+
+def _start(name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
+    _logs().mkdir(exist_ok=True)
+    with (_logs() / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(
+            [Path(sysconfig.get_path("scripts"), name), *arguments],
+            cwd=project_folder(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _logs() -> Path:
+    return private_folder() / "logs"
+
+
+def _watch(children: Mapping[str, subprocess.Popen[bytes]], address: str, console: Console) -> None:
+    """Say once that the UI answers; raise ``PermanentError`` as soon as a child has ended."""
+    said = False
+    while True:
+        for name, child in children.items():
+            if child.poll() is not None:
+                raise PermanentError(
+                    f"{name} ended by itself with exit code {child.returncode}",
+                    f"Its last words are in {_logs() / name}.log.",
+                )
+        if not said and _answers(address):
+            said = True
+            console.step(f"{address} answers; Ctrl-C stops everything")
+        time.sleep(POLL_SECONDS)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/server_info", timeout=5) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _end(children: Mapping[str, subprocess.Popen[bytes]]) -> None:
+    """Ask every session to end, wait, and kill what is left; further signals are not heard."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    for child in children.values():
+        _signal(child, signal.SIGTERM)
+    deadline = time.monotonic() + SECONDS_TO_END
+    for child in children.values():
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(max(0.0, deadline - time.monotonic()))
+        _signal(child, signal.SIGKILL)
+        child.wait()
+
+
+def _signal(child: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""What the demo sets up once where a person has set nothing: passphrase and Dagster's home."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from portability_pipelines.orchestration.folders import private_folder, project_folder
+from portability_pipelines.orchestration.resources import passphrase_file
+
+PASSPHRASE_BYTES = 32
+
+
+def prepare() -> list[str]:
+    """Make what is missing, and say in a sentence each what was made.
+
+    Repeating it changes nothing; processes that do so at the same time agree on one passphrase.
+    """
+    private_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    _set_dagster_home()
+    return [f"made a passphrase for backups in {passphrase_file()}"] if _make_passphrase() else []
+
+
+def _make_passphrase() -> bool:
+    """Write a passphrase, complete from the moment it can be seen, unless there is a key already.
+
+    A link is made only where nothing has that name, so of two writers one gives way.
+    """
+    given = os.environ.get("PORTABILITY_PASSPHRASE") or os.environ.get("PORTABILITY_RECIPIENT")
+    file = passphrase_file()
+    if given or file.exists():
+        return False
+    with TemporaryDirectory(dir=file.parent, prefix=".passphrase-") as folder:
+        written = Path(folder, file.name)
+        written.touch(mode=0o600)
+        with written.open("w") as stream:
+            stream.write(f"{secrets.token_urlsafe(PASSPHRASE_BYTES)}\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            file.hardlink_to(written)
+        except FileExistsError:
+            return False
+    return True
+
+
+def _set_dagster_home() -> None:
+    """Give Dagster a home in the project, with the project's settings, unless it has one."""
+    if os.environ.get("DAGSTER_HOME"):
+        return
+    home = private_folder() / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    settings = project_folder() / "dagster.yaml"
+    if settings.is_file():
+        shutil.copyfile(settings, home / settings.name)
+    elif not (home / settings.name).exists():
+        (home / settings.name).write_text("telemetry:\n  enabled: false\n")
+    os.environ["DAGSTER_HOME"] = str(home)
