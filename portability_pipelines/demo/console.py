@@ -52,7 +52,7 @@ class _Told(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the message of a record that is no event of Dagster's."""
+        """Write a message that is no event of Dagster's; what failed is said at the end."""
         about = getattr(record, "dagster_meta", None)
-        if about and about["dagster_event"] is None:
+        if about and about["dagster_event"] is None and record.levelno < logging.ERROR:
             self._console.detail(about["orig_message"])

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-from dagster import DagsterEvent, DagsterRunStatus, ExecuteInProcessResult, JobDefinition
+from dagster import DagsterEvent, ExecuteInProcessResult, JobDefinition
+from dagster_shared.error import SerializableErrorInfo
 
 from portability_pipelines.demo.console import Console, progress_logger
 from portability_pipelines.demo.subjects import Subject
@@ -17,6 +18,7 @@ MONTHS_SHOWN = 2
 # The name under which every job finds its logger, so that a run can be repeated from the UI.
 _LOGGER = "console"
 _UNDATED = f"__{UNDATED}"
+_INTERRUPTED = "DagsterExecutionInterruptedError"
 _PROOF_FAILED = "DagsterAssetCheckFailedError"
 
 
@@ -96,7 +98,7 @@ def months_shown(job: JobDefinition, last: Month | None) -> list[Month]:
 def run(step: Step, instance: dg.DagsterInstance) -> Outcome:
     """Run one step in this process, recorded in ``instance`` like any other run.
 
-    Raises ``KeyboardInterrupt`` where the run was cancelled.
+    Raises ``KeyboardInterrupt`` where the run was interrupted, of which Dagster makes a failure.
     """
     result = step.job.execute_in_process(
         run_config={"loggers": {_LOGGER: {}}},
@@ -104,14 +106,17 @@ def run(step: Step, instance: dg.DagsterInstance) -> Outcome:
         partition_key=step.partition,
         raise_on_error=False,
     )
-    found = instance.get_run_by_id(result.run_id)
-    if found is None or found.status == DagsterRunStatus.CANCELED:
+    causes = [cause for event in result.get_step_failure_events() for cause in _causes(event)]
+    if any(cause.cls_name == _INTERRUPTED for cause in causes):
         raise KeyboardInterrupt
     made = tuple(_made(result))
     failures = [*_refuted(result), *_step_failures(result)]
-    failures += [f"{one.asset} {one.period}: was not proven" for one in made if not one.proofs]
-    if not result.success and not failures:
-        failures.append(f"{step.title}: the run {result.run_id} ended as {found.status.value}")
+    if result.success:
+        failures += [
+            f"{one.asset}: {one.period}: nothing was proven" for one in made if not one.proofs
+        ]
+    elif not failures:
+        failures.append(f"{step.title}: the run {result.run_id} did not succeed")
     return Outcome(made, tuple(failures), tuple(_warnings(result)))
 
 
@@ -186,12 +191,18 @@ def _step_failures(result: ExecuteInProcessResult) -> Iterator[str]:
 
 
 def _reason(event: DagsterEvent) -> str | None:
-    data = event.step_failure_data
-    if data.user_failure_data and data.user_failure_data.description:
-        return str(data.user_failure_data.description)
-    error = data.error
-    while error and error.cause:
-        error = error.cause
-    if error is None or error.cls_name == _PROOF_FAILED:
+    described = event.step_failure_data.user_failure_data
+    if described and described.description:
+        return str(described.description)
+    causes = [*_causes(event)]
+    if causes and causes[-1].cls_name == _PROOF_FAILED:
         return None
-    return " ".join(error.message.split())
+    return " ".join((causes[-1].message if causes else event.message or "failed").split())
+
+
+def _causes(event: DagsterEvent) -> Iterator[SerializableErrorInfo]:
+    """The error that failed a step, and what caused it, down to the root."""
+    error = event.step_failure_data.error
+    while error:
+        yield error
+        error = error.cause

@@ -1,0 +1,86 @@
+"""Document databases as the workflows see them: marks to decide by, and batches to write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from portability_pipelines.domain.documents import DocumentId
+from portability_pipelines.domain.months import Period
+
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+"""The largest BSON document: https://www.mongodb.com/docs/manual/reference/limits/."""
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A server that answered, and the collection that a migration would write to."""
+
+    server_version: str
+    database: str
+    collection: str
+    existing_records: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a stored document's ``export_metadata`` says; None where it does not."""
+
+    id: DocumentId
+    table: str | None
+    period: Period | None
+    content_hash: str | None
+    unique_key: str | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why one document was not written.
+
+    ``contested``: another document holds its ``_id`` or its unique key, so it is worth looking
+    again at what is stored.
+    """
+
+    reason: str
+    contested: bool = False
+
+
+class DocumentTarget(Protocol):
+    """A database of documents. What is acknowledged is durable and seen by the next read.
+
+    Every method that talks to the server raises ``TransientError`` where a retry may help and
+    ``PermanentError`` or ``RefusedError`` otherwise, never with a credential or a value in it.
+    """
+
+    def ping(self, collection: str) -> Reached:
+        """Prove that the server answers and lets us in."""
+
+    def prepare(self, collection: str) -> None:
+        """Make sure of the indexes that the other methods rely on; idempotent."""
+
+    def encode(self, fields: Mapping[str, Any]) -> bytes:
+        """The stored form of ``fields``; raises ``PermanentError`` where there is none."""
+
+    def marks(
+        self, collection: str, ids: Sequence[DocumentId], unique_keys: Sequence[str]
+    ) -> list[Mark]:
+        """The marks of the documents that have one of ``ids`` or one of ``unique_keys``."""
+
+    def write(
+        self, collection: str, inserts: Sequence[Document], replacements: Sequence[Document]
+    ) -> dict[DocumentId, Refusal]:
+        """Write all documents that can be written, and name the others.
+
+        A replacement only ever replaces a document that came from the same table.
+        """
+
+    def contents(
+        self, collection: str, ids: Sequence[DocumentId]
+    ) -> Iterator[tuple[DocumentId, bytes]]:
+        """The stored form of each document's fields, without ``_id`` and ``export_metadata``."""
+
+    def count(self, collection: str, table: str, period: Period) -> int:
+        """How many documents came from ``period`` of ``table``."""

@@ -1,0 +1,306 @@
+"""MongoDB as a target of migrations, from server 5.0 on (earlier ones refuse ``$`` in names)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+from portability_pipelines.domain.documents import METADATA_FIELD, DocumentId
+from portability_pipelines.domain.errors import (
+    PermanentError,
+    PortabilityError,
+    RefusedError,
+    TransientError,
+)
+from portability_pipelines.domain.months import Period
+from portability_pipelines.engines.documents import Document, Mark, Reached, Refusal
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient, ReplaceOne, UpdateOne
+    from pymongo.collection import Collection
+    from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+
+UNIQUE_KEY = f"{METADATA_FIELD}.unique_key"
+SOURCE_TABLE = f"{METADATA_FIELD}.source_table"
+PERIOD = f"{METADATA_FIELD}.period"
+
+SOCKET_TIMEOUT_MS = 120_000
+WRITE_TIMEOUT_MS = 60_000
+
+# https://github.com/mongodb/mongo/blob/v6.0/src/mongo/base/error_codes.yml
+_DUPLICATE_KEY = 11000
+_REFUSED_DOCUMENT = {
+    2: "the server finds a bad value in it",
+    52: "a column name starts with $",
+    55: "a column called $ref, $id or $db makes it look like a reference",
+    57: "a column name holds a dot",
+    121: "the collection's validation rules refuse it",
+    10334: "it is larger than the server stores",
+    17280: "a value is too large for an index of the collection",
+}
+_LOGIN_REFUSED = {18, 8000}
+_NOT_ALLOWED = 13
+_RETRYABLE_CODES = {6, 7, 50, 64, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+
+
+class MongoTarget:
+    """One database of a MongoDB deployment; connects on first use.
+
+    Writes are acknowledged by a majority and journaled, whatever the URI says, and reads go to
+    the primary. ``uri`` may hold credentials: neither ``repr`` nor an error shows them.
+    """
+
+    def __init__(self, uri: str, database: str, *, timeout_seconds: float = 10) -> None:
+        self._uri = uri
+        self._database = database
+        self._timeout_ms = int(timeout_seconds * 1000)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection; the next use opens new ones."""
+        if client := self.__dict__.pop("_client", None):
+            client.close()
+
+    def ping(self, collection: str) -> Reached:
+        """Prove that the server answers, knows the user, and lets it read ``collection``."""
+        with self._translated("Reaching", collection):
+            version = self._client.server_info()["version"]
+            records = self._collection(collection).estimated_document_count()
+        return Reached(version, self._database, collection, records)
+
+    def prepare(self, collection: str) -> None:
+        """Create the unique index of survivors and the index that finds a period, if absent.
+
+        Both are partial, so documents of the application cost nothing.
+        """
+        with self._translated("Creating the indexes of", collection):
+            target = self._collection(collection)
+            target.create_index(
+                [(UNIQUE_KEY, 1)],
+                name="export_unique_key",
+                unique=True,
+                partialFilterExpression={UNIQUE_KEY: {"$exists": True}},
+            )
+            target.create_index(
+                [(SOURCE_TABLE, 1), (PERIOD, 1)],
+                name="export_source",
+                partialFilterExpression={SOURCE_TABLE: {"$exists": True}},
+            )
+
+    def encode(self, fields: Mapping[str, Any]) -> bytes:
+        """``fields`` as BSON; raises ``PermanentError`` where BSON cannot hold them."""
+        import bson
+        from bson.errors import BSONError
+
+        try:
+            return bson.encode(fields)
+        except (BSONError, OverflowError, UnicodeError) as error:
+            kind = type(error).__name__
+        raise PermanentError(
+            f"BSON cannot hold the row ({kind})",
+            "Correct its texts to valid Unicode and its column names to plain text.",
+        )
+
+    def marks(
+        self, collection: str, ids: Sequence[DocumentId], unique_keys: Sequence[str]
+    ) -> list[Mark]:
+        """The marks of the documents that have one of ``ids`` or one of ``unique_keys``."""
+        alternatives: list[dict[str, Any]] = [{"_id": {"$in": ids}}]
+        if unique_keys:
+            alternatives.append({UNIQUE_KEY: {"$in": unique_keys}})
+        with self._translated("Reading from", collection):
+            found = self._collection(collection).find({"$or": alternatives}, {METADATA_FIELD: 1})
+            return [_mark(document) for document in found]
+
+    def write(
+        self, collection: str, inserts: Sequence[Document], replacements: Sequence[Document]
+    ) -> dict[DocumentId, Refusal]:
+        """Write all documents that can be written, in one unordered bulk, and name the others."""
+        from pymongo import InsertOne
+        from pymongo.errors import BulkWriteError
+
+        operations = [*map(InsertOne, inserts), *map(_replacement, replacements)]
+        if not operations:
+            return {}
+        with self._translated("Writing to", collection):
+            try:
+                self._collection(collection).bulk_write(operations, ordered=False)
+            except BulkWriteError as error:
+                documents = [*inserts, *replacements]
+                return {
+                    documents[problem["index"]]["_id"]: _refusal(problem)
+                    for problem in _about_documents(error)
+                }
+        return {}
+
+    def contents(
+        self, collection: str, ids: Sequence[DocumentId]
+    ) -> Iterator[tuple[DocumentId, bytes]]:
+        """The BSON of each document's fields, without ``_id`` and ``export_metadata``."""
+        with self._translated("Reading from", collection):
+            for document in self._collection(collection).find({"_id": {"$in": ids}}):
+                document.pop(METADATA_FIELD, None)
+                yield document.pop("_id"), self.encode(document)
+
+    def count(self, collection: str, table: str, period: Period) -> int:
+        """How many documents came from ``period`` of ``table``."""
+        with self._translated("Counting in", collection):
+            return self._collection(collection).count_documents(
+                {SOURCE_TABLE: table, PERIOD: period}
+            )
+
+    def _collection(self, name: str) -> Collection[Document]:
+        from pymongo import ReadPreference, WriteConcern
+
+        return self._client[self._database].get_collection(
+            name,
+            read_preference=ReadPreference.PRIMARY,
+            write_concern=WriteConcern(w="majority", j=True, wtimeout=WRITE_TIMEOUT_MS),
+        )
+
+    @cached_property
+    def _client(self) -> MongoClient[Document]:
+        from pymongo import MongoClient
+
+        return MongoClient(
+            self._uri,
+            serverSelectionTimeoutMS=self._timeout_ms,
+            connectTimeoutMS=self._timeout_ms,
+            socketTimeoutMS=SOCKET_TIMEOUT_MS,
+        )
+
+    @contextmanager
+    def _translated(self, doing: str, collection: str) -> Iterator[None]:
+        """Raise what pymongo raises as our own errors.
+
+        Without their causes, because pymongo's texts hold whole documents, or parts of the URI.
+        """
+        from bson.errors import BSONError
+        from pymongo.errors import PyMongoError
+
+        try:
+            self._connect()
+            yield
+        except PyMongoError as error:
+            raise _failure(error, f"{doing} {self._name(collection)} failed") from None
+        except BSONError as error:
+            raise PermanentError(
+                f"{doing} {self._name(collection)} failed: {type(error).__name__}",
+                "A document of the collection is damaged; run MongoDB's validate command on it.",
+            ) from None
+
+    def _connect(self) -> None:
+        """Make the client. An unusable URI is refused without any of its text."""
+        from pymongo.errors import ConfigurationError, InvalidURI
+
+        try:
+            _ = self._client
+        except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:
+            raise RefusedError(
+                f"The MongoDB URI cannot be used ({type(error).__name__})",
+                "Write it as mongodb://user:password@host:27017/?authSource=admin, with the user "
+                "and the password percent-encoded.",
+            ) from None
+
+    def _name(self, collection: str) -> str:
+        """The collection and its servers; only for a URI that was understood."""
+        hosts = self._uri.partition("://")[2].rpartition("@")[2].split("/")[0].split("?")[0]
+        return f"{self._database}.{collection} on MongoDB at {hosts}"
+
+
+def _mark(document: Document) -> Mark:
+    metadata = document.get(METADATA_FIELD)
+    fields = metadata if isinstance(metadata, dict) else {}
+    return Mark(
+        id=document["_id"],
+        table=fields.get("source_table"),
+        period=fields.get("period"),
+        content_hash=fields.get("content_hash"),
+        unique_key=fields.get("unique_key"),
+    )
+
+
+def _replacement(document: Document) -> ReplaceOne[Document] | UpdateOne:
+    """Replace the document of the same ``_id`` and table, or put it back where it is gone.
+
+    The ``_id`` of another table's document makes this fail as a duplicate key.
+    """
+    from pymongo import ReplaceOne, UpdateOne
+
+    same = {"_id": document["_id"], SOURCE_TABLE: document[METADATA_FIELD]["source_table"]}
+    if any(name.startswith("$") for name in document):
+        # The server takes such names in a literal only, not in a plain replacement.
+        return UpdateOne(same, [{"$replaceWith": {"$literal": document}}], upsert=True)
+    return ReplaceOne(same, document, upsert=True)
+
+
+def _about_documents(error: BulkWriteError) -> list[dict[str, Any]]:
+    """The write errors, where each is about its document; raises ``error`` where one is not."""
+    details = error.details
+    problems: list[dict[str, Any]] = details["writeErrors"]
+    known = {_DUPLICATE_KEY, *_REFUSED_DOCUMENT}
+    if details["writeConcernErrors"] or any(p["code"] not in known for p in problems):
+        raise error
+    return problems
+
+
+def _refusal(problem: Mapping[str, Any]) -> Refusal:
+    if problem["code"] != _DUPLICATE_KEY:
+        return Refusal(_REFUSED_DOCUMENT[problem["code"]])
+    fields = ", ".join(problem.get("keyPattern", {}))
+    reason = f"another document of the collection has the same {fields}"
+    return Refusal(reason, contested=fields in ("_id", UNIQUE_KEY))
+
+
+def _failure(error: PyMongoError, failed: str) -> PortabilityError:
+    """What to raise for ``error``, which is not about single documents."""
+    from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure
+
+    match error:
+        case BulkWriteError():
+            return _bulk_failure(error, failed)
+        case OperationFailure():
+            return _operation_failure(error, failed)
+        case ConnectionFailure():
+            cause = str(error).split(" (configured", maxsplit=1)[0][:200]
+            return TransientError(
+                f"{failed}: {cause}",
+                "Check that the server runs and is reachable from here; then run this again, "
+                "which continues where it stopped.",
+            )
+        case _:
+            return PermanentError(
+                f"{failed}: {type(error).__name__}", "Check the URI's options and the server's log."
+            )
+
+
+def _bulk_failure(error: BulkWriteError, failed: str) -> PortabilityError:
+    problems = error.details["writeConcernErrors"] or error.details["writeErrors"]
+    codes = sorted({int(problem["code"]) for problem in problems})
+    message = f"{failed}: the server did not confirm the writes (error codes {codes})"
+    return TransientError(
+        message, "Check the server's disk, replica set and log; then run this again."
+    )
+
+
+def _operation_failure(error: OperationFailure, failed: str) -> PortabilityError:
+    name = (error.details or {}).get("codeName", f"error code {error.code}")
+    if error.code in _LOGIN_REFUSED:
+        return PermanentError(
+            f"{failed}: the user or the password is wrong",
+            "Check the URI's user, password and authSource.",
+        )
+    if error.code == _NOT_ALLOWED:
+        return PermanentError(
+            f"{failed}: the user may not do that", "Grant it the role readWrite on the database."
+        )
+    if error.code in _RETRYABLE_CODES or error.timeout:
+        return TransientError(f"{failed}: {name}", "Run this again when the server has settled.")
+    return PermanentError(f"{failed}: {name}", "Look the name up in MongoDB's error codes.")
