@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -27,14 +28,14 @@ def require_name(database: Database) -> None:
 
 def table_key(database: Database, table: TableDeclaration) -> dg.AssetKey:
     """The application's own table, from which lineage starts."""
-    return dg.AssetKey([database.name, _part(table.name)])
+    return dg.AssetKey([database.name, _part(database, table)])
 
 
 def export_key(
     database: Database, table: TableDeclaration, *, undated: bool = False
 ) -> dg.AssetKey:
     """A table's exports, or those of its rows that no month claims."""
-    return dg.AssetKey([database.name, "exports", _shown(table.name, undated)])
+    return dg.AssetKey([database.name, "exports", _shown(_part(database, table), undated)])
 
 
 def backup_key(database: Database) -> dg.AssetKey:
@@ -46,7 +47,8 @@ def collection_key(
     database: Database, table: TableDeclaration, *, undated: bool = False
 ) -> dg.AssetKey:
     """The MongoDB collection that a table, or its rows that no month claims, are migrated to."""
-    return dg.AssetKey([database.name, "mongodb", _shown(collection_name(table), undated)])
+    name = safe_name(table.collection) if table.collection else _part(database, table)
+    return dg.AssetKey([database.name, "mongodb", _shown(name, undated)])
 
 
 def collection_name(table: TableDeclaration) -> str:
@@ -73,9 +75,16 @@ def all_months(database: Database, now: datetime) -> tuple[Month, ...]:
 
 def _shown(name: str, undated: bool) -> str:
     """The UI names an asset by the last part of its key, so that part has to say what it is."""
-    return _part(f"{name}__undated" if undated else name)
+    return f"{name}__undated" if undated else name
 
 
-def _part(name: str) -> str:
-    """A key's parts are joined by slashes, so one inside a name has to be written otherwise."""
-    return name.replace("/", "%2F")
+def safe_name(name: str) -> str:
+    """``name`` in the letters that Dagster derives the names of inputs and checks from."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", name)
+
+
+def _part(database: Database, table: TableDeclaration) -> str:
+    """The table's name in a key; with a checksum where another table's would be the same."""
+    name = safe_name(table.name)
+    alike = [other for other in database.tables if safe_name(other.name) == name]
+    return name if len(alike) == 1 else f"{name}_{crc32(table.name.encode()):08x}"
