@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -46,7 +46,7 @@ class StoredFile:
         target.touch(mode=0o600, exist_ok=False)
         with (
             self._stored() as stored,
-            reading(stored, self.entry, self.key, scratch=target.parent) as plain,
+            reading(stored, self.entry, self._usable_key(), scratch=target.parent) as plain,
             target.open("wb") as sink,
         ):
             shutil.copyfileobj(plain, sink, CHUNK_BYTES)
@@ -58,18 +58,16 @@ class StoredFile:
 
     def check_decrypts(self, scratch: Path) -> None:
         """Prove that the key opens the whole file, without a look at what is inside."""
-        with self._stored() as stored, self._decrypting(self._checked(stored), scratch):
+        with self._stored() as stored, self._decrypted(self._checked(stored), scratch):
             pass
 
     def opens(self, scratch: Path) -> bool:
         """Whether the key opens the first bytes; true where there is nothing to decrypt."""
-        if self.entry.encryption == "none":
-            return True
         try:
             with (
                 suppress(_EnoughRead),
                 self._stored() as stored,
-                self._decrypting(stored, scratch) as plain,
+                self._decrypted(stored, scratch) as plain,
             ):
                 plain.read(1)
                 raise _EnoughRead
@@ -86,15 +84,21 @@ class StoredFile:
             stored, size_bytes=entry.size_bytes, sha256=entry.sha256, name=entry.name
         )
 
-    @contextmanager
-    def _decrypting(self, stored: BinaryIO, scratch: Path) -> Iterator[BinaryIO]:
+    def _decrypted(self, stored: BinaryIO, scratch: Path) -> AbstractContextManager[BinaryIO]:
+        key = self._usable_key()
+        if key is None:
+            return nullcontext(stored)
+        return decrypting(stored, key, scratch=scratch, name=self.entry.name)
+
+    def _usable_key(self) -> DecryptionKey | None:
+        if self.entry.encryption == "none":
+            return None
         if self.key is None:
-            raise no_key(self.manifest, self.entry)
-        with decrypting(stored, self.key, scratch=scratch, name=self.entry.name) as plain:
-            yield plain
+            raise _no_key(self.manifest, self.entry)
+        return self.key
 
 
-def no_key(manifest: Manifest, file: FileEntry) -> PermanentError:
+def _no_key(manifest: Manifest, file: FileEntry) -> PermanentError:
     """The error for a file that nothing here decrypts; says which key would."""
     recipients = manifest.encryption.recipients if manifest.encryption else ()
     if recipients:

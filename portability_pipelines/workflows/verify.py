@@ -18,7 +18,7 @@ from portability_pipelines.formats.registry import FORMATS
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.digests import digest_table
 from portability_pipelines.workflows.drafts import Secrets
-from portability_pipelines.workflows.stored_files import StoredFile, no_key, private_folder
+from portability_pipelines.workflows.stored_files import StoredFile, private_folder
 
 PROBLEMS_SHOWN = 5
 
@@ -128,8 +128,6 @@ def _fetched(file: StoredFile, target: Path) -> tuple[Proof, ...]:
     """Fetch ``file``; on a failure go through the stages again, to see which one it is."""
     entry = file.entry
     try:
-        if entry.encryption != "none" and file.key is None:
-            raise no_key(file.manifest, entry)
         file.fetch(target)
     except PermanentError as error:
         return tuple(_diagnosed(file, target.parent, error))

@@ -1,0 +1,84 @@
+"""Parts that go wrong where the real ones cannot be made to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from portability_pipelines.domain.months import Period
+from portability_pipelines.domain.tables import Selection
+from portability_pipelines.engines.base import Engine, Records, Snapshot
+from portability_pipelines.stores.base import Store
+
+
+class Disturbed:
+    """Passes everything on to a real part."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def losing_rows(snapshot: Snapshot, fault: Exception | None = None) -> Snapshot:
+    """``snapshot``, but the first row of every batch is lost and ``fault`` ends the reading."""
+    return _LossySnapshot(snapshot, fault)
+
+
+def engine_losing_rows(engine: Engine, fault: Exception | None = None) -> Engine:
+    """``engine``, whose frozen copies lose rows."""
+    return _LossyEngine(engine, fault)
+
+
+class _LossyEngine(Disturbed):
+    def __init__(self, inner: Engine, fault: Exception | None) -> None:
+        super().__init__(inner)
+        self._fault = fault
+
+    @contextmanager
+    def freeze(self, target: Path) -> Iterator[Snapshot]:
+        with self.inner.freeze(target) as snapshot:
+            yield losing_rows(snapshot, self._fault)
+
+
+class _LossySnapshot(Disturbed):
+    def __init__(self, inner: Snapshot, fault: Exception | None) -> None:
+        super().__init__(inner)
+        self._fault = fault
+
+    def read(self, selection: Selection) -> Records:
+        return _LossyRecords(self.inner.read(selection), self._fault)
+
+
+class _LossyRecords(Disturbed):
+    def __init__(self, inner: Records, fault: Exception | None) -> None:
+        super().__init__(inner)
+        self._fault = fault
+
+    def __iter__(self) -> Iterator[tuple[Period, pa.RecordBatch]]:
+        for period, batch in self.inner:
+            yield period, batch.slice(1)
+        if self._fault is not None:
+            raise self._fault
+
+
+class WatchedStore(Disturbed):
+    """Notes what lies beside every file that is put, and calls ``opened`` with keys opened."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.beside: list[bytes] = []
+        self.opened: Any = lambda key: None
+
+    def put(self, source: Path, key: str) -> None:
+        self.beside += [path.read_bytes() for path in source.parent.iterdir()]
+        self.inner.put(source, key)
+
+    def open(self, key: str) -> Any:
+        self.opened(key)
+        return self.inner.open(key)

@@ -1,0 +1,252 @@
+"""Exports: what is written, what is left alone, and that nothing stands after a failure."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from portability_pipelines.catalog.archives import latest
+from portability_pipelines.domain.errors import PermanentError, RefusedError
+from portability_pipelines.domain.months import ALL, UNDATED
+from portability_pipelines.stores.base import Store
+from portability_pipelines.workflows.drafts import Secrets
+from portability_pipelines.workflows.export import export_table
+from portability_tests.workflows.disturbed import losing_rows
+from portability_tests.workflows.walks import (
+    EVERY_FORMAT,
+    MONTHS,
+    NOVEMBER,
+    PARQUET,
+    archives_are_whole,
+    archivist,
+    change,
+    constant_writer,
+    export,
+    export_whole,
+    failed,
+    keys,
+    replace_object,
+    selected,
+    silent,
+    snapshot_of,
+    verify,
+)
+
+MEMORY_LIMIT_MIB = 300
+
+
+def test_every_month_becomes_an_archive_that_is_proven(
+    database: Path, store: Store, scratch: Path
+) -> None:
+    written = export(database, store, "user_activity", "timestamp")
+
+    assert list(written) == [str(month) for month in MONTHS]
+    for period, result in written.items():
+        assert result.fresh
+        assert failed(verify(store, result.manifest, scratch)) == {}
+        assert latest(store, "shop", "exports", "user_activity", period) == result.manifest
+        assert [f.format for f in result.manifest.files] == ["parquet", "csv", "jsonl"]
+    assert len(archives_are_whole(store)) == len(MONTHS)
+
+
+def test_months_and_undated_rows_are_the_whole_table(database: Path, store: Store) -> None:
+    change(database, "UPDATE clients SET created_at = 'long ago' WHERE rowid IN (2, 3)")
+    monthly = export(database, store, "clients", "created_at", PARQUET)
+    with snapshot_of(database) as snapshot:
+        selection = selected(snapshot, "clients", "created_at", undated=True)
+        undated = export_table(snapshot, "shop", selection, PARQUET, archivist(store), silent)
+    whole = export(database, store, "clients", options=PARQUET)
+
+    parts = [result.manifest.rows for result in (*monthly.values(), undated[UNDATED])]
+    assert sum(parts) == whole[ALL].manifest.rows
+    assert undated[UNDATED].manifest.rows == 2
+
+
+def test_the_same_content_is_not_written_again(database: Path, store: Store) -> None:
+    first = export_whole(database, store)
+    before = keys(store)
+
+    second = export_whole(database, store)
+
+    assert not second.fresh
+    assert second.manifest == first.manifest
+    assert keys(store) == before
+
+
+def test_a_changed_row_makes_a_new_archive_of_its_month_alone(
+    database: Path, store: Store, scratch: Path
+) -> None:
+    export(database, store, "credit_consumption", "consumed_at", PARQUET)
+    change(
+        database, f"UPDATE credit_consumption SET amount = 7 WHERE consumed_at GLOB '{NOVEMBER}*'"
+    )
+
+    written = export(database, store, "credit_consumption", "consumed_at", PARQUET)
+
+    assert [period for period, result in written.items() if result.fresh] == [NOVEMBER]
+    assert failed(verify(store, written[NOVEMBER].manifest, scratch)) == {}
+    assert len(archives_are_whole(store)) == len(MONTHS) + 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda store, m: store.delete(f"{m.prefix}/{m.files[0].name}"), id="missing"),
+        pytest.param(
+            lambda store, m: replace_object(store, f"{m.prefix}/manifest.json", b"{"), id="manifest"
+        ),
+    ],
+)
+def test_an_archive_that_does_not_stand_is_written_again(
+    database: Path, store: Store, scratch: Path, damage: object
+) -> None:
+    damage(store, export_whole(database, store).manifest)  # type: ignore[operator]
+
+    again = export_whole(database, store)
+
+    assert again.fresh
+    assert failed(verify(store, again.manifest, scratch)) == {}
+
+
+def test_an_archive_without_the_seal_of_today_is_written_again(
+    database: Path, store: Store, scratch: Path
+) -> None:
+    export(database, store, "clients", secrets=Secrets())
+
+    again = export_whole(database, store)
+
+    assert again.fresh
+    assert failed(verify(store, again.manifest, scratch)) == {}
+
+
+def test_a_table_without_rows_is_an_archive_too(
+    database: Path, store: Store, scratch: Path
+) -> None:
+    change(database, "DELETE FROM charts")
+
+    written = export_whole(database, store, "charts")
+
+    assert written.manifest.rows == 0
+    assert written.sample == ()
+    assert [c.name for c in written.manifest.tables[0].columns][:2] == ["id", "client_id"]
+    assert failed(verify(store, written.manifest, scratch)) == {}
+
+
+def test_the_first_rows_are_given_for_a_preview(database: Path, store: Store) -> None:
+    written = export(database, store, "user_activity", "timestamp", PARQUET)
+
+    with closing(sqlite3.connect(database)) as connection:
+        connection.row_factory = sqlite3.Row
+        rows = connection.execute(
+            f"SELECT * FROM user_activity WHERE timestamp GLOB '{NOVEMBER}*' ORDER BY rowid LIMIT 5"
+        )
+        assert written[NOVEMBER].sample == tuple(map(dict, rows))
+    assert export(database, store, "user_activity", "timestamp", PARQUET)[NOVEMBER].sample
+
+
+def test_mixed_values_are_refused_where_that_is_wanted(database: Path, store: Store) -> None:
+    change(database, "UPDATE clients SET notes = x'0102' WHERE rowid IN (2, 3)")
+    options = replace(EVERY_FORMAT, on_mixed_types="refuse")
+
+    with pytest.raises(RefusedError, match=r"'notes' of 'clients' mixes .* 2 blob") as caught:
+        export(database, store, "clients", options=options)
+
+    with closing(sqlite3.connect(database)) as connection:
+        ids = connection.execute("SELECT id FROM clients WHERE rowid IN (2, 3)").fetchall()
+    assert all(repr(identifier) in str(caught.value) for (identifier,) in ids)
+    assert keys(store) == []
+
+
+def test_texts_that_are_not_utf8_are_counted_in_their_column(
+    database: Path, store: Store, scratch: Path
+) -> None:
+    change(database, "UPDATE clients SET phone = CAST(x'ff00' AS TEXT) WHERE rowid < 4")
+
+    written = export_whole(database, store)
+
+    (note,) = (c.note for c in written.manifest.tables[0].columns if c.name == "phone")
+    assert note is not None
+    assert "3 texts are not UTF-8" in note
+    assert failed(verify(store, written.manifest, scratch)) == {}
+
+
+@pytest.mark.parametrize("fault", [None, RuntimeError("the database went away")])
+def test_a_failure_while_reading_leaves_nothing(
+    database: Path, store: Store, tmp_path: Path, fault: Exception | None
+) -> None:
+    expected = "gave .* rows where its snapshot counts" if fault is None else "went away"
+    with snapshot_of(database) as snapshot:
+        selection = selected(snapshot, "user_activity", "timestamp")
+        with pytest.raises((PermanentError, RuntimeError), match=expected):
+            export_table(
+                losing_rows(snapshot, fault),
+                "shop",
+                selection,
+                EVERY_FORMAT,
+                archivist(store),
+                silent,
+            )
+
+    assert keys(store) == []
+    assert not list(tmp_path.rglob("stage-*"))
+
+
+def test_a_failure_of_the_caller_stops_the_reading(
+    database: Path, store: Store, tmp_path: Path
+) -> None:
+    def cancel(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with snapshot_of(database) as snapshot:
+        selection = selected(snapshot, "user_activity", "timestamp")
+        try:
+            export_table(snapshot, "shop", selection, EVERY_FORMAT, archivist(store), cancel)
+        except KeyboardInterrupt:
+            # The traceback still holds the frames, which must not hold the reading.
+            assert "prefetch" not in [thread.name for thread in threading.enumerate()]
+        else:
+            pytest.fail("the cancellation was lost")
+
+    assert keys(store) == []
+    assert not list(tmp_path.rglob("stage-*"))
+
+
+def test_every_archive_agrees_with_its_own_snapshot_while_others_write(
+    database: Path, store: Store, scratch: Path
+) -> None:
+    with constant_writer(database):
+        rounds = [export_whole(database, store) for _ in range(4)]
+        rounds += [export_whole(database, store, "credit_consumption") for _ in range(4)]
+
+    assert len({result.manifest.tables[0].digest for result in rounds}) > 4
+    for result in rounds:
+        assert failed(verify(store, result.manifest, scratch)) == {}
+    archives_are_whole(store)
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    program = dedent(
+        """
+        import resource, sys
+        from pathlib import Path
+        from portability_pipelines.stores.local import LocalStore
+        from portability_tests.workflows.walks import PARQUET, export, sample
+        database = sample(Path(sys.argv[1]) / "big.sqlite", 300_000)
+        store = LocalStore(Path(sys.argv[1]) / "store")
+        export(database, store, "user_activity", "timestamp", PARQUET)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        """
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < MEMORY_LIMIT_MIB
