@@ -4,12 +4,11 @@ It turns a YAML file into a ``domain.declarations.Database`` and hands it to
 ``orchestration.build.database_definitions``, which Python users call directly.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import dagster as dg
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from portability_pipelines.domain import declarations
 from portability_pipelines.domain.errors import RefusedError
@@ -76,100 +75,42 @@ class Migration(dg.Model):
     schedule: str | None = Field("30 3 * * *", description="Cron; null for no schedule.")
 
 
-def _place(context: dg.ResolutionContext, *path: str | int) -> declarations.Place | None:
-    tree = context.source_position_tree
-    if tree is None:
-        return None
-    found, _ = tree.lookup_closest_and_path([*context.path, *path], trace=None)
-    file = Path(found.filename)
-    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-    return declarations.Place(str(shown), found.start.line)
+class Attributes(dg.Model):
+    """What a database's YAML file may say.
+
+    The parts that may be left out have no null in their schema: a choice between shapes would make
+    ``dg check yaml`` point at the part instead of at the line that is wrong in it.
+    """
+
+    name: str = Field(description="The database's name: letters, digits and underscores.")
+    source: Source
+    first_month: str = Field(
+        description="The first month that has a partition.", examples=["2026-01"]
+    )
+    tables: list[Table] = Field([])
+    timezone: str = Field("UTC", description="The zone that months and schedules are meant in.")
+    backfill: Literal["run_per_month", "single_run"] = "run_per_month"
+    exports: Exports = Field(None, description="Leave out for no exports.")  # type: ignore[assignment]
+    backup: Backup = Field(None, description="Leave out for no backups.")  # type: ignore[assignment]
+    migration: Migration = Field(None, description="Leave out for no migration.")  # type: ignore[assignment]
+    owners: list[str] = Field([])
+    schedules_run: bool = Field(True, description="Whether schedules start out running.")
 
 
-def _source(context: dg.ResolutionContext, source: Source) -> declarations.SourceReference:
-    place = _place(context)
-    if (source.path is None) == (source.path_env is None):
-        raise RefusedError(
-            f"{place}: source needs a path", "Give exactly one of path and path_env."
-        )
-    return declarations.SourceReference(source.engine, source.path, source.path_env, place)
-
-
-def _tables(
-    context: dg.ResolutionContext, tables: list[Table]
-) -> tuple[declarations.TableDeclaration, ...]:
-    declared: list[declarations.TableDeclaration] = []
-    for i, table in enumerate(tables):
-        place = _place(context, i)
-        if any(table.name == other.name for other in declared):
-            raise RefusedError(
-                f"{place}: table {table.name!r} is declared twice", "Remove one of the two."
-            )
-        fields = {**table.model_dump(), "unique_by": tuple(table.unique_by), "place": place}
-        declared.append(declarations.TableDeclaration(**fields))
-    return tuple(declared)
-
-
-def _month(context: dg.ResolutionContext, month: str) -> Month:
-    try:
-        return Month.parse(month)
-    except RefusedError as error:
-        raise RefusedError(f"{_place(context)}: {error.message}", error.advice) from error
-
-
-def _exports(_: dg.ResolutionContext, exports: Exports | None) -> declarations.Exports | None:
-    if exports is None:
-        return None
-    return declarations.Exports(**{**exports.model_dump(), "formats": tuple(exports.formats)})
-
-
-def _backup(_: dg.ResolutionContext, backup: Backup | None) -> declarations.Backup | None:
-    return declarations.Backup(**backup.model_dump()) if backup else None
-
-
-def _migration(
-    _: dg.ResolutionContext, migration: Migration | None
-) -> declarations.Migration | None:
-    return declarations.Migration(**migration.model_dump()) if migration else None
-
-
-@dataclass
-class ApplicationDatabase(dg.Component, dg.Resolvable):
+class ApplicationDatabase(dg.Component):
     """An application's database: its exports by month, its backup, its migration to MongoDB.
 
     Leave ``exports``, ``backup`` or ``migration`` out and that part is not made; write ``{}`` for
     one with the defaults.
     """
 
-    name: str
-    source: Annotated[declarations.SourceReference, dg.Resolver(_source, model_field_type=Source)]
-    first_month: Annotated[
-        Month,
-        dg.Resolver(
-            _month,
-            model_field_type=str,
-            description="The first month that has a partition.",
-            examples=["2026-01"],
-        ),
-    ]
-    tables: Annotated[
-        tuple[declarations.TableDeclaration, ...],
-        dg.Resolver(_tables, model_field_type=list[Table]),
-    ] = ()
-    timezone: str = "UTC"
-    backfill: Literal["run_per_month", "single_run"] = "run_per_month"
-    exports: Annotated[
-        declarations.Exports | None, dg.Resolver(_exports, model_field_type=Exports | None)
-    ] = None
-    backup: Annotated[
-        declarations.Backup | None, dg.Resolver(_backup, model_field_type=Backup | None)
-    ] = None
-    migration: Annotated[
-        declarations.Migration | None,
-        dg.Resolver(_migration, model_field_type=Migration | None),
-    ] = None
-    owners: list[str] | None = None
-    schedules_run: bool = True
+    def __init__(self, database: declarations.Database) -> None:
+        self.database = database
+
+    @classmethod
+    def get_model_cls(cls) -> type[BaseModel]:
+        """The schema of the YAML file's ``attributes``."""
+        return Attributes
 
     @classmethod
     def get_spec(cls) -> dg.ComponentTypeSpec:
@@ -179,20 +120,82 @@ class ApplicationDatabase(dg.Component, dg.Resolvable):
             produces=["asset", "asset_check", "job", "schedule"],
         )
 
+    @classmethod
+    def load(
+        cls, attributes: BaseModel | None, context: dg.ComponentLoadContext
+    ) -> "ApplicationDatabase":
+        """Take the declaration from YAML, with the lines that later errors will name."""
+        if not isinstance(attributes, Attributes):
+            raise RefusedError("A database is declared without attributes", "Give it a name.")
+        return cls(_declared(attributes, _Places(context.resolution_context)))
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets, checks, jobs and schedules of the declared database; no I/O."""
-        return database_definitions(
-            declarations.Database(
-                name=self.name,
-                source=self.source,
-                first_month=self.first_month,
-                tables=self.tables,
-                timezone=self.timezone,
-                backfill=self.backfill,
-                exports=self.exports,
-                backup=self.backup,
-                migration=self.migration,
-                owners=tuple(self.owners or ()),
-                schedules_run=self.schedules_run,
-            )
+        return database_definitions(self.database)
+
+
+class _Places:
+    """The lines of a YAML file."""
+
+    def __init__(self, context: dg.ResolutionContext) -> None:
+        self._tree = context.source_position_tree
+
+    def of(self, *path: str | int) -> declarations.Place | None:
+        """Where the attribute at ``path`` stands; None where there is no file."""
+        if self._tree is None:
+            return None
+        found, _ = self._tree.lookup_closest_and_path(["attributes", *path], trace=None)
+        file, here = Path(found.filename), Path.cwd()
+        shown = file.relative_to(here) if file.is_relative_to(here) else file
+        return declarations.Place(str(shown), found.start.line)
+
+
+def _declared(attributes: Attributes, places: _Places) -> declarations.Database:
+    exports, backup, migration = attributes.exports, attributes.backup, attributes.migration
+    return declarations.Database(
+        name=attributes.name,
+        source=_source(attributes.source, places),
+        first_month=_month(attributes.first_month, places),
+        tables=_tables(attributes.tables, places),
+        timezone=attributes.timezone,
+        backfill=attributes.backfill,
+        exports=_exports(exports) if exports else None,
+        backup=declarations.Backup(**backup.model_dump()) if backup else None,
+        migration=declarations.Migration(**migration.model_dump()) if migration else None,
+        owners=tuple(attributes.owners),
+        schedules_run=attributes.schedules_run,
+    )
+
+
+def _source(source: Source, places: _Places) -> declarations.SourceReference:
+    place = places.of("source")
+    if (source.path is None) == (source.path_env is None):
+        raise RefusedError(
+            f"{place}: source needs a path", "Give exactly one of path and path_env."
         )
+    return declarations.SourceReference(source.engine, source.path, source.path_env, place)
+
+
+def _month(month: str, places: _Places) -> Month:
+    try:
+        return Month.parse(month)
+    except RefusedError as error:
+        where = places.of("first_month")
+        raise RefusedError(f"{where}: {error.message}", error.advice) from error
+
+
+def _tables(tables: list[Table], places: _Places) -> tuple[declarations.TableDeclaration, ...]:
+    declared: list[declarations.TableDeclaration] = []
+    for i, table in enumerate(tables):
+        place = places.of("tables", i)
+        if any(table.name == other.name for other in declared):
+            raise RefusedError(
+                f"{place}: table {table.name!r} is declared twice", "Remove one of the two."
+            )
+        fields = {**table.model_dump(), "unique_by": tuple(table.unique_by), "place": place}
+        declared.append(declarations.TableDeclaration(**fields))
+    return tuple(declared)
+
+
+def _exports(exports: Exports) -> declarations.Exports:
+    return declarations.Exports(**{**exports.model_dump(), "formats": tuple(exports.formats)})

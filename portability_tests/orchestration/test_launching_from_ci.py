@@ -47,7 +47,7 @@ def one_line(words: str) -> Callable[[str], bool]:
     [
         ('key:"sample/exports/nothing"', "2026-10-01", {}, "none of the assets are partitioned"),
         (ACTIVITY, "2031-10-01", {}, "the passed partition key `2031-10-01`"),
-        (ACTIVITY, "2026-10-01", NOWHERE, "s3://archives/ci"),
+        (ACTIVITY, "2026-10-01", NOWHERE, "Check that the endpoint (AWS_ENDPOINT_URL_S3) is up"),
         ('key:"sample/backup"', None, {}, "There is no passphrase to encrypt the backup with"),
         ('key:"sample/backup"', "2025-01-01", {}, "Launch the partition"),
     ],

@@ -14,7 +14,9 @@ from portability_tests.orchestration.databases import declared, definitions
 def due(schedule: str, at: str, timezone: str = "UTC") -> list[str | None]:
     defs = definitions(declared(Path("absent.sqlite"), timezone=timezone))
     moment = datetime.fromisoformat(at).astimezone(UTC)
-    context = dg.build_schedule_context(scheduled_execution_time=moment)
+    context = dg.build_schedule_context(
+        scheduled_execution_time=moment, repository_def=defs.get_repository_def()
+    )
     tick = defs.resolve_schedule_def(schedule).evaluate_tick(context)
     requests = tick.run_requests or []
     assert len({request.run_key for request in requests}) == len(requests)
