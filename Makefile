@@ -11,6 +11,8 @@ BIN := .venv/bin
 
 DAGSTER_HOME := $(or $(DAGSTER_HOME),$(CURDIR)/.portability/dagster)
 demo up check: export DAGSTER_HOME := $(DAGSTER_HOME)
+# As if the environment were activated; `dg` warns where it is not.
+check: export VIRTUAL_ENV := $(CURDIR)/.venv
 
 .DEFAULT_GOAL := help
 .PHONY: help setup home demo up test check bench lock clean
