@@ -1,7 +1,7 @@
 """What a selection is made of, counted by SQLite itself before anything is read.
 
-One pass counts, for each column, the values and the values of the kind its declaration promises.
-Only where the two differ does a second pass count every storage class, month by month.
+One pass counts, for each column, the values that are not of the kind its declaration promises.
+Only where there are some does a second pass count every storage class, month by month.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def survey(connection: Connection, selection: Selection) -> dict[Period, Content
     overall = _overall(connection, selection)
     rows = _rows_by_period(connection, selection, overall["n"])
     columns = selection.table.columns
-    mixed = [i for i in range(len(columns)) if overall[f"f{i}"] != overall[f"v{i}"]]
+    mixed = [i for i in range(len(columns)) if overall[f"misfits{i}"]]
     detail = _classes_by_period(connection, selection, mixed) if mixed else {}
     return {
         period: Contents(
@@ -55,8 +55,8 @@ def _overall(connection: Connection, selection: Selection) -> dict[str, Any]:
     counts = ["count(*) AS n"]
     for i, column in enumerate(selection.table.columns):
         name = identifier(column.name)
-        fits = f"count(CASE typeof({name}) WHEN '{column.expected}' THEN 1 END)"
-        counts += [f"count({name}) AS v{i}", f"{fits} AS f{i}"]
+        misfit = f"CASE WHEN typeof({name}) <> '{column.expected}' THEN {name} END"
+        counts.append(f"count({misfit}) AS misfits{i}")
     one_month = len(selection.months) == 1 and not selection.undated
     sql = f"SELECT {', '.join(counts)} {source(selection, indexed=one_month)}"
     return connection.rows(sql)[0]
