@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from portability_pipelines.domain.manifest import MANIFEST_NAME, Manifest, TableEntry
+from portability_pipelines.domain.manifest import Manifest, TableEntry
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.drafts import Written
 
@@ -31,9 +31,9 @@ def archive_metadata(written: Written, store: Store, seconds: float) -> dict[str
         "rows_per_second": round(manifest.rows / seconds) if seconds else 0,
         "changed": written.fresh,
         "archive_id": manifest.archive_id,
-        "location": dg.MetadataValue.path(store.locate(f"{manifest.prefix}/{MANIFEST_NAME}")),
+        "location": dg.MetadataValue.path(store.locate(manifest.prefix)),
         "snapshot_at": manifest.source.snapshot_at,
-        "files": dg.MetadataValue.md(_files(manifest, store)),
+        "files": dg.MetadataValue.md(_files(manifest)),
     }
     if len(manifest.tables) == 1:
         (table,) = manifest.tables
@@ -83,11 +83,12 @@ def masked(value: object) -> str:
     return _escaped(shape + ("…" if len(text) > WIDEST_SHOWN else ""))
 
 
-def _files(manifest: Manifest, store: Store) -> str:
+def _files(manifest: Manifest) -> str:
     lines = [_line(["file", "bytes", "SHA-256 as stored"]), _line(["---"] * 3)]
-    for file in manifest.files:
-        where = store.locate(f"{manifest.prefix}/{file.name}")
-        lines.append(_line([f"`{where}`", f"{file.size_bytes:,}", f"`{file.sha256}`"]))
+    lines += [
+        _line([f"`{file.name}`", f"{file.size_bytes:,}", f"`{file.sha256}`"])
+        for file in manifest.files
+    ]
     return "\n".join(lines)
 
 

@@ -1,0 +1,89 @@
+"""The migration as Dagster ends up holding it, on a real MongoDB."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from portability_pipelines.domain.declarations import Migration, TableDeclaration
+from portability_tests.orchestration.databases import declared, definitions, failure, run
+
+INQUIRIES = TableDeclaration(
+    "chat_inquiry_information",
+    "created_at",
+    unique_by=("email", "mobile", "childName", "academicYear"),
+)
+KEY = dg.AssetKey(["shop", "mongodb", "chat_inquiry_information"])
+OUTCOMES = ("inserted", "unchanged", "updated", "duplicates", "rejected")
+MONTH = "2026-03-01"
+
+
+@pytest.fixture
+def defs(
+    source: Path, mongod_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dg.Definitions:
+    monkeypatch.setenv("PORTABILITY_MONGODB_URI", mongod_uri)
+    target = Migration(f"shop_{abs(hash(tmp_path))}", batch_size=100)
+    return definitions(declared(source, tables=(INQUIRIES,), migration=target, backup=None))
+
+
+def latest(instance: dg.DagsterInstance, key: dg.AssetKey = KEY) -> dict[str, Any]:
+    (record,) = instance.fetch_materializations(key, limit=1).records
+    assert record.asset_materialization
+    return {k: v.value for k, v in record.asset_materialization.metadata.items()}
+
+
+def test_counts_close_and_a_second_run_changes_nothing(
+    defs: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    told = []
+    for _ in range(2):
+        result = run(defs, "shop_migration", instance, months=[MONTH])
+        assert result.success
+        assert {(c.check_name, c.passed) for c in result.get_asset_check_evaluations()} == {
+            ("matches_source", True)
+        }
+        told.append(latest(instance))
+    first, second = told
+    assert first["rows"] == sum(first[outcome] for outcome in OUTCOMES) > 0
+    assert first["inserted"] > 0
+    assert first["changed"] is True
+    assert (second["inserted"], second["updated"]) == (0, 0)
+    assert second["unchanged"] == first["inserted"]
+    assert second["changed"] is False
+
+
+def test_a_changed_row_is_updated(
+    defs: dg.Definitions, instance: dg.DagsterInstance, source: Path
+) -> None:
+    assert run(defs, "shop_migration", instance, months=[MONTH]).success
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute(
+            "UPDATE chat_inquiry_information SET city = 'Elsewhere' WHERE id = (SELECT min(id) "
+            "FROM chat_inquiry_information WHERE created_at LIKE '2026-03%')"
+        )
+        connection.commit()
+    assert run(defs, "shop_migration", instance, months=[MONTH]).success
+    assert latest(instance)["updated"] == 1
+
+
+def test_rows_that_no_month_claims_are_migrated_too(
+    defs: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    assert run(defs, "shop_whole_migration", instance).success
+    told = latest(instance, dg.AssetKey([*KEY.path[:-1], "chat_inquiry_information__undated"]))
+    assert told["rows"] == told["inserted"] + told["duplicates"] > 0
+
+
+def test_without_a_server_the_run_fails_in_one_line(
+    defs: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PORTABILITY_MONGODB_URI")
+    result = run(defs, "shop_migration", instance, months=[MONTH])
+    assert not result.success
+    assert "PORTABILITY_MONGODB_URI is not set" in failure(result)
