@@ -65,7 +65,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @contextmanager
 def child(project: ProjectCopy, program: str, *words: str) -> Iterator[None]:
-    command = [Path(sys.executable).with_name(program), *words, "-w", "workspace.yaml"]
+    command: list[str | Path] = [Path(sys.executable).with_name(program), *words, "-w", "workspace.yaml"]
     log = (project.folder / f"{program}.log").open("wb")
     with (
         log,

@@ -72,7 +72,7 @@ def test_the_sample_makes_these_assets() -> None:
     graph = sample_definitions().resolve_asset_graph()
     tables = [table["name"] for table in yaml.safe_load(SAMPLE.read_text())["attributes"]["tables"]]
     dated = [table for table in tables if table != "location_cache"]
-    expected = {("sample", "backup")}
+    expected: set[tuple[str, ...]] = {("sample", "backup")}
     for table in tables:
         expected |= {("sample", table), *(("sample", k, table) for k in ("exports", "mongodb"))}
     for table in dated:
