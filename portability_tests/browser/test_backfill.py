@@ -65,7 +65,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @contextmanager
 def child(project: ProjectCopy, program: str, *words: str) -> Iterator[None]:
-    command: list[str | Path] = [Path(sys.executable).with_name(program), *words, "-w", "workspace.yaml"]
+    binary = str(Path(sys.executable).with_name(program))
+    command = [binary, *words, "-w", "workspace.yaml"]
     log = (project.folder / f"{program}.log").open("wb")
     with (
         log,
