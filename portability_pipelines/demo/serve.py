@@ -52,7 +52,7 @@ def _serve(console: Console) -> None:
     port = _port()
     for made in prepare():
         console.step(made)
-    generate_sample(SAMPLE_ROWS, console)
+    generate_sample(SAMPLE_ROWS, console, replace=False)
     with ExitStack() as stack:
         try:
             console.step(f"MongoDB: {stack.enter_context(mongodb(private_folder() / 'mongodb'))}")
@@ -121,6 +121,12 @@ def _logs() -> Path:
     return private_folder() / "logs"
 
 
+def _last(name: str) -> str:
+    """The last line of a child's log."""
+    lines = (_logs() / f"{name}.log").read_text(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+
+
 def _watch(children: Mapping[str, subprocess.Popen[bytes]], address: str, console: Console) -> None:
     """Say once that the UI answers; raise ``PermanentError`` as soon as a child has ended."""
     said = False
@@ -128,8 +134,8 @@ def _watch(children: Mapping[str, subprocess.Popen[bytes]], address: str, consol
         for name, child in children.items():
             if child.poll() is not None:
                 raise PermanentError(
-                    f"{name} ended by itself with exit code {child.returncode}",
-                    f"Its last words are in {_logs() / name}.log.",
+                    f"{name} ended by itself with exit code {child.returncode}: {_last(name)}",
+                    f"The whole of it is in {_logs() / name}.log.",
                 )
         if not said and _answers(address):
             said = True

@@ -56,12 +56,17 @@ def sample(rows: int, console: Console) -> Subject:
     return Subject(SAMPLE, defs(), closed)
 
 
-def generate_sample(rows: int, console: Console) -> None:
-    """Generate the sample's database unless it is there with the same arguments."""
+def generate_sample(rows: int, console: Console, *, replace: bool = True) -> None:
+    """Generate the sample's database where it is missing.
+
+    With ``replace`` also where it was generated here with other arguments; one that a person has
+    put there stays.
+    """
     path = private_folder() / SAMPLE / "sample.sqlite"
     note = path.with_suffix(".json")
     arguments = {"rows": rows, "seed": SEED, "until": UNTIL.isoformat()}
-    if path.is_file() and note.is_file() and json.loads(note.read_text()) == arguments:
+    differs = replace and note.is_file() and json.loads(note.read_text()) != arguments
+    if path.is_file() and not differs:
         console.step(f"sample database: {path} is there already")
         return
     console.step(f"sample database: generating {rows:,} rows of user activity and what belongs")

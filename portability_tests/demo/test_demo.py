@@ -1,0 +1,195 @@
+"""``make demo``, run as a person runs it, in a copy of the project with a small sample."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import yaml
+
+from portability_pipelines.workflows.discover import COMPONENT
+from portability_tests.projects import ProjectCopy
+
+pytestmark = pytest.mark.usefixtures("mongod_uri")
+
+ROWS = "500"
+MONTHS = ("2026-09", "2026-10")
+
+
+def demo(project: ProjectCopy, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the demo to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "portability_pipelines.demo", *words],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
+    """A copy of the project in which nothing has run yet."""
+    return ProjectCopy.made(tmp_path_factory.mktemp("demo") / "project")
+
+
+@pytest.fixture(scope="module")
+def first(project: ProjectCopy) -> subprocess.CompletedProcess[str]:
+    """The first run on the sample."""
+    return demo(project, "--rows", ROWS)
+
+
+def store(project: ProjectCopy) -> dict[str, bytes]:
+    """Every file of the store and its content."""
+    root = project.folder / ".portability" / "store"
+    return {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def table(output: str) -> dict[tuple[str, str], list[str]]:
+    """The lines of the table at the end, by asset and partition."""
+    lines = output.splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith("asset "))
+    rows = [line.split() for line in lines[begin + 2 : lines.index("", begin)]]
+    return {(row[0], row[1]): row[2:] for row in rows}
+
+
+def test_the_first_run_makes_and_proves_everything(
+    project: ProjectCopy, first: subprocess.CompletedProcess[str]
+) -> None:
+    assert (first.returncode, first.stderr) == (0, "")
+    shown = table(first.stdout)
+    for month in MONTHS:
+        assert {("exports/user_activity", month), ("mongodb/user_activity", month)} <= set(shown)
+    assert [key for key in shown if key[0] == "backup"]
+    assert ("exports/location_cache", "all") in shown
+    assert all("held" in row for row in shown.values())
+    assert "DEBUG" not in first.stdout
+    beginning = first.stdout.index("\nasset ")
+    lines = first.stdout[beginning : first.stdout.index("\nWarnings")].splitlines()
+    assert max(map(len, lines)) <= 120
+    for dataset in ("exports/user_activity/2026-10", "exports/user_activity/undated", "backup"):
+        assert any(name.startswith(f"sample/{dataset}/") for name in store(project))
+
+
+def test_the_command_it_prints_opens_the_backup(
+    project: ProjectCopy, first: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    import zstandard
+
+    line = next(one for one in first.stdout.splitlines() if "open the backup" in one)
+    decrypting, decompressing, *_ = line.removeprefix("  open the backup").split(" | ")
+    assert decompressing.startswith("zstd -d >")
+    command = shlex.split(decrypting)
+    plain = subprocess.run(command, capture_output=True, check=True).stdout
+    restored = tmp_path / "restored.sqlite"
+    restored.write_bytes(zstandard.ZstdDecompressor().decompressobj().decompress(plain))
+    with closing(sqlite3.connect(restored)) as connection:
+        (counted,) = connection.execute("SELECT count(*) FROM user_activity").fetchone()
+    assert counted == int(ROWS)
+
+
+def test_a_passphrase_is_made_once_and_for_its_owner_only(
+    project: ProjectCopy, first: subprocess.CompletedProcess[str]
+) -> None:
+    file = project.folder / ".portability" / "passphrase"
+    assert f"made a passphrase for backups in {file}" in first.stdout
+    assert file.read_text().strip() not in first.stdout
+    assert len(file.read_text().strip()) >= 32
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_nothing_is_left_running(
+    project: ProjectCopy, first: subprocess.CompletedProcess[str]
+) -> None:
+    note = json.loads((project.folder / ".portability" / "mongodb" / "server.json").read_text())
+    assert not Path(f"/proc/{note['pid']}").exists(), first.stdout
+
+
+@pytest.mark.usefixtures("first")
+def test_a_second_run_changes_nothing_and_says_so(project: ProjectCopy) -> None:
+    before = store(project)
+    passphrase = (project.folder / ".portability" / "passphrase").read_text()
+    second = demo(project, "--rows", ROWS)
+    assert second.returncode == 0
+    assert "nothing changed" in second.stdout
+    assert all("same" in row for row in table(second.stdout).values())
+    assert store(project) == before
+    assert (project.folder / ".portability" / "passphrase").read_text() == passphrase
+
+
+@pytest.mark.usefixtures("first")
+def test_a_damaged_archive_fails_the_run_and_is_named(project: ProjectCopy) -> None:
+    folder = project.folder / ".portability" / "store" / "sample" / "exports" / "user_activity"
+    (damaged,) = (folder / "2026-10").glob("*/*.csv*")
+    content = damaged.read_bytes()
+    middle = len(content) // 2
+    damaged.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    again = demo(project, "--rows", ROWS)
+    damaged.write_bytes(content)
+    assert again.returncode == 1
+    shown = table(again.stdout)
+    assert [key for key, row in shown.items() if "FAILED" in row] == [
+        ("exports/user_activity", "2026-10")
+    ]
+    failures = again.stdout[again.stdout.index("Failures") :].splitlines()[1:]
+    assert failures[0].startswith("  exports/user_activity: equals_source: ")
+    assert failures[1] == ""
+    assert "Traceback" not in again.stdout + again.stderr
+
+
+def test_a_database_of_ones_own_is_only_read(project: ProjectCopy, tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    path = folder / "Shop 1.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            """
+            CREATE TABLE orders (number INTEGER, placed_at TEXT);
+            INSERT INTO orders VALUES (1, '2025-03-04'), (2, '2025-05-06'), (3, NULL);
+            INSERT INTO orders SELECT number + 9, placed_at FROM orders WHERE number = 2;
+            INSERT INTO orders SELECT number + 19, '2025-04-01' FROM orders;
+            INSERT INTO orders SELECT number + 39, '2025-04-01' FROM orders WHERE number > 1;
+            CREATE TABLE settings (key TEXT PRIMARY KEY, value);
+            INSERT INTO settings VALUES ('colour', 'blue'), ('size', 3);
+            CREATE VIEW recent AS SELECT * FROM orders;
+            """
+        )
+    before = path.read_bytes()
+    done = demo(project, str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {(key, row[0]) for key, row in table(done.stdout).items() if key[0] != "backup"} == {
+        (("exports/orders", "2025-04"), "11"),
+        (("exports/orders", "2025-05"), "2"),
+        (("exports/orders", "undated"), "1"),
+        (("exports/settings", "all"), "2"),
+        (("mongodb/orders", "2025-04"), "11"),
+        (("mongodb/orders", "2025-05"), "2"),
+        (("mongodb/orders", "undated"), "1"),
+        (("mongodb/settings", "all"), "2"),
+    }
+    assert path.read_bytes() == before
+    assert [file.name for file in folder.iterdir()] == ["Shop 1.db"]
+    kept = yaml.safe_load((project.folder / ".portability" / "shop_1.yaml").read_text())
+    assert kept["type"] == COMPONENT
+    assert kept["attributes"]["source"]["path"] == str(path)
+
+
+@pytest.mark.parametrize("content", [None, b"certainly not a database " * 100])
+def test_what_is_no_database_is_said_in_one_line(
+    project: ProjectCopy, tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "absent.db"
+    if content:
+        path.write_bytes(content)
+    done = demo(project, str(path))
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "absent.db" in done.stderr

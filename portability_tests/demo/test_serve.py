@@ -1,0 +1,113 @@
+"""``make up``: what it starts, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from portability_tests.projects import ProjectCopy
+from portability_tests.servers import free_ports
+
+pytestmark = pytest.mark.usefixtures("mongod_uri")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
+    """A copy of the project with a small sample."""
+    return ProjectCopy.made(tmp_path_factory.mktemp("up") / "project").with_sample(100)
+
+
+@contextmanager
+def serving(project: ProjectCopy, port: int) -> Iterator[subprocess.Popen[str]]:
+    """Serve on ``port``, and end all of it whatever the test finds."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "portability_pipelines.demo.serve"],
+        cwd=project.folder,
+        env={**project.environment, "PORT": str(port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> str:
+    """Read what is said up to the line with ``words``."""
+    assert process.stdout
+    said = ""
+    for line in process.stdout:
+        said += line
+        if words in line:
+            return line
+    pytest.fail(f"{words!r} was not said, but: {said}")
+
+
+def processes_in(folder: Path) -> dict[int, str]:
+    """The processes that work in ``folder`` or were told about it, with their commands."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            inside = str((place / "cwd").readlink()) == str(folder) or str(folder) in command
+        except OSError:
+            continue
+        if inside and command:
+            found[int(place.name)] = command
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_answers_until_it_is_told_to_stop_and_leaves_nothing_behind(
+    project: ProjectCopy, number: signal.Signals
+) -> None:
+    (port,) = free_ports(1)
+    with serving(project, port) as process:
+        wait_for(process, f"http://127.0.0.1:{port} answers")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info") as answer:
+            assert answer.status == 200
+        commands = " ".join(processes_in(project.folder).values())
+        assert "dagster-webserver" in commands
+        assert "dagster-daemon" in commands
+        assert "mongod" in commands
+        process.send_signal(number)
+        assert process.wait() == 0
+    assert processes_in(project.folder) == {}
+
+
+def test_where_one_server_dies_the_others_are_stopped_and_it_is_named(
+    project: ProjectCopy,
+) -> None:
+    (port,) = free_ports(1)
+    with serving(project, port) as process:
+        wait_for(process, "starting dagster-webserver and dagster-daemon")
+        (daemon,) = (
+            pid for pid, name in processes_in(project.folder).items() if "dagster-daemon" in name
+        )
+        os.kill(daemon, signal.SIGKILL)
+        assert "exit code -9" in wait_for(process, "dagster-daemon ended by itself")
+        assert process.wait() == 1
+    assert processes_in(project.folder) == {}
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_starts(project: ProjectCopy) -> None:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with serving(project, port) as process:
+            assert f"Port {port}" in wait_for(process, "cannot be used")
+            assert process.wait() == 1

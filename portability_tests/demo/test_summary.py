@@ -1,0 +1,83 @@
+"""What the demo says at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from portability_pipelines.demo.runs import Made, Outcome
+from portability_pipelines.demo.subjects import name_for
+from portability_pipelines.demo.summary import drawn, size, summary
+
+ARCHIVE = "20261121T035631123456Z-a1b2c3d4e5f6"
+PROVEN = Made("exports/clients", "2026-10", 86, 15_000, 0.06, True, ARCHIVE, (True,))
+EMPTY = Made("exports/charts", "undated", 0, 0, 0.01, True, ARCHIVE, (True,))
+REFUTED = Made("backup", "2026-11", 264_196, 13_800_000, 1.8, False, ARCHIVE, (True, False))
+
+
+def test_the_table_is_aligned_and_leaves_out_what_is_proven_to_be_empty() -> None:
+    lines = summary(Outcome((PROVEN, EMPTY)))
+    assert lines[2].split() == [
+        *("exports/clients", "2026-10", "86", "15", "kB", "0.06", "held", "new", ARCHIVE)
+    ]
+    assert "1 more hold no rows, and were proven to." in lines
+    assert "exports/charts" not in "\n".join(lines)
+    assert lines[-1] == "2 of 2 proven; 2 changed."
+
+
+def test_what_is_empty_and_not_proven_is_shown() -> None:
+    unproven = Made("exports/charts", "undated", 0, 0, 0.01, True, ARCHIVE, ())
+    assert "none" in summary(Outcome((unproven,), ("exports/charts: nothing was proven",)))[2]
+
+
+def test_failures_and_warnings_have_a_line_each_and_the_verdict_says_failed() -> None:
+    lines = summary(Outcome((REFUTED,), ("backup: restores: no", "other"), ("a warning",)))
+    assert "FAILED" in lines[2]
+    assert lines[lines.index("Failures") + 1 :][:2] == ["  backup: restores: no", "  other"]
+    assert "  a warning" in lines
+    assert lines[-1].startswith("FAILED: 0 of 1 proven")
+
+
+def test_numbers_stand_right_and_words_left() -> None:
+    assert drawn([("asset", "rows"), ("a", "1,000"), ("long name", "2")]) == [
+        "asset       rows",
+        "---------  -----",
+        "a          1,000",
+        "long name      2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "written"),
+    [
+        (None, ""),
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (999_500, "1 MB"),
+        (13_800_000, "13.8 MB"),
+    ],
+)
+def test_sizes_have_three_digits(size_bytes: int | None, written: str) -> None:
+    assert size(size_bytes) == written
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/srv/Strange Shop-1.db", "strange_shop_1"),
+        ("/srv/2025.sqlite", "database_2025"),
+        ("/srv/作.sqlite", "database"),
+        ("/srv/admin.db", "admin_2"),
+        ("/srv/sample.sqlite", "sample_2"),
+    ],
+)
+def test_a_database_is_named_after_its_file(tmp_path: Path, path: str, name: str) -> None:
+    assert name_for(Path(path), tmp_path) == name
+
+
+def test_a_name_that_another_database_has_is_not_given_twice(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text("attributes: {source: {path: /srv/a/shop.db}}")
+    assert name_for(Path("/srv/a/shop.db"), tmp_path) == "shop"
+    assert name_for(Path("/srv/b/shop.db"), tmp_path) == "shop_2"
