@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
 from portability_pipelines.domain.tables import DateEncoding, MonthColumn, Selection
 from portability_pipelines.engines.sqlite.schema import identifier, literal
+from portability_pipelines.formats.buffers import numbers
 
 UNIT = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
 
@@ -80,17 +81,26 @@ def split(
         yield periods[0], batch
         return
     places = _places(selection, dates)
-    for place in np.unique(places[places >= 0]):
-        mask = places == place
-        part = batch if mask.all() else batch.filter(pa.array(mask))
-        yield periods[place], part
+    order = np.argsort(places, kind="stable")
+    found, starts = np.unique(places[order], return_index=True)
+    if len(found) > 1:
+        batch = batch.take(
+            pa.Array.from_buffers(pa.int64(), len(order), [None, pa.py_buffer(order)])
+        )
+    for place, start, end in zip(found, starts, (*starts[1:], len(order)), strict=True):
+        if place >= 0:
+            yield periods[place], batch.slice(start, end - start)
 
 
-def _places(selection: Selection, dates: pa.Array) -> npt.NDArray[np.int32]:
+def _places(selection: Selection, dates: pa.Array) -> npt.NDArray[np.int64]:
+    """The place among the months asked for of every date; -1 where it is in none of them."""
     encoding = selection.month_column.encoding if selection.month_column else "iso"
-    if encoding == "iso":
-        names = pa.array([str(month) for month in selection.months])
-        found = pc.index_in(pc.utf8_slice_codeunits(dates, 0, 7), names)
-        return np.asarray(pc.fill_null(found, -1), dtype=np.int32)
-    starts = [starts_at(encoding, month) for month in selection.months]
-    return np.searchsorted(starts, np.asarray(dates), side="right").astype(np.int32) - 1
+    if encoding != "iso":
+        starts = [starts_at(encoding, month) for month in selection.months]
+        return (
+            np.searchsorted(starts, numbers(dates, np.float64), side="right").astype(np.int64) - 1
+        )
+    months = pc.utf8_slice_codeunits(dates, 0, 7).dictionary_encode()
+    asked = {str(month): place for place, month in enumerate(selection.months)}
+    places = np.array([asked.get(text, -1) for text in months.dictionary.to_pylist()], np.int64)
+    return np.take(places, numbers(months.indices.cast(pa.int64()), np.int64))
