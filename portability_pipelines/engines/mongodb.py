@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -201,6 +202,9 @@ class MongoTarget:
         from pymongo.errors import ConfigurationError, InvalidURI
 
         try:
+            # pymongo takes a text without a scheme as the name of a host, and errors show hosts.
+            if not self._uri.startswith(("mongodb://", "mongodb+srv://")):
+                raise ValueError
             _ = self._client
         except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:
             raise RefusedError(
@@ -269,7 +273,7 @@ def _failure(error: PyMongoError, failed: str) -> PortabilityError:
         case OperationFailure():
             return _operation_failure(error, failed)
         case ConnectionFailure():
-            cause = str(error).split(" (configured", maxsplit=1)[0][:200]
+            cause = re.split(r" \(configured|, full error|, Timeout:", str(error))[0][:200]
             return TransientError(
                 f"{failed}: {cause}",
                 "Check that the server runs and is reachable from here; then run this again, "

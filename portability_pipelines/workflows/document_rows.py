@@ -161,13 +161,12 @@ class _Occurrences:
 
     def count(self, text: str) -> int:
         """How many times ``text`` has come by, this time included."""
-        found = self._database.execute(
-            "INSERT INTO seen VALUES (?, 1) "
-            "ON CONFLICT DO UPDATE SET times = times + 1 RETURNING times",
+        self._database.execute(
+            "INSERT INTO seen VALUES (?, 1) ON CONFLICT (text) DO UPDATE SET times = times + 1",
             (text,),
         )
-        (times,) = found.fetchone()
-        return int(times)
+        found = self._database.execute("SELECT times FROM seen WHERE text = ?", (text,))
+        return int(found.fetchone()[0])
 
     def close(self) -> None:
         """Let the temporary file go."""

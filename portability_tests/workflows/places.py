@@ -1,0 +1,78 @@
+"""A MongoDB collection of a test's own, to migrate to and to look into."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.collection import Collection
+
+from portability_pipelines.domain.months import Period
+from portability_pipelines.domain.tables import Table
+from portability_pipelines.engines.base import Records
+from portability_pipelines.engines.documents import Document
+from portability_pipelines.engines.mongodb import MongoTarget
+from portability_pipelines.workflows.migrate import MigrationCounts, migrate
+from portability_pipelines.workflows.verify_migration import Verification, verify_migration
+from portability_tests.workflows.memory_records import FIRST, MemoryRecords, Values
+
+
+@dataclass(frozen=True)
+class Place:
+    """An empty database on a real server."""
+
+    uri: str
+    database: str
+    target: MongoTarget
+    collection: Collection[Document]
+
+    def migrate(
+        self,
+        source: Table,
+        rows: Mapping[Period, Sequence[Values]] | Records,
+        at: datetime = FIRST,
+        **options: Any,
+    ) -> dict[Period, MigrationCounts]:
+        """Migrate ``rows`` into the collection."""
+        records = MemoryRecords(source, rows) if isinstance(rows, Mapping) else rows
+        target = options.pop("target", self.target)
+        return migrate(
+            records, source, target, collection=self.collection.name, exported_at=at, **options
+        )
+
+    def verify(
+        self, source: Table, rows: Mapping[Period, Sequence[Values]], **options: Any
+    ) -> dict[Period, Verification]:
+        """Compare ``rows`` with the collection."""
+        records = MemoryRecords(source, rows)
+        name = self.collection.name
+        return verify_migration(records, source, self.target, collection=name, **options)
+
+    def documents(self) -> list[Document]:
+        """Everything stored, in the order of ids."""
+        return list(self.collection.find().sort("_id"))
+
+    def fields(self) -> list[Document]:
+        """Everything stored but for its metadata."""
+        return [{k: v for k, v in d.items() if k != "export_metadata"} for d in self.documents()]
+
+
+@contextmanager
+def empty_place(uri: str) -> Iterator[Place]:
+    """An empty database on the server at ``uri``, gone when the context ends."""
+    name = f"test_{secrets.token_hex(6)}"
+    with MongoTarget(uri, name) as target, MongoClient[Document](uri) as client:
+        yield Place(uri, name, target, client[name]["people"])
+        client.drop_database(name)
+
+
+def counted(counts: MigrationCounts) -> dict[str, int]:
+    """The outcomes that happened."""
+    names = ("inserted", "unchanged", "updated", "duplicates", "rejected")
+    assert counts.source == sum(getattr(counts, name) for name in names)
+    return {name: getattr(counts, name) for name in names if getattr(counts, name)}
