@@ -72,10 +72,11 @@ def export(
     month_column: str | None = None,
     options: ExportOptions = EVERY_FORMAT,
     secrets: Secrets = SECRETS,
+    months: tuple[Month, ...] = MONTHS,
 ) -> dict[Period, Written]:
     """Export the rows of ``table``, by month where a column says the month."""
     with snapshot_of(database) as snapshot:
-        selection = selected(snapshot, table, month_column)
+        selection = selected(snapshot, table, month_column, months=months)
         return export_table(snapshot, "shop", selection, options, archivist(store, secrets), silent)
 
 
@@ -112,14 +113,23 @@ def keys(store: Store) -> list[str]:
     return [stored.key for stored in store.list("")]
 
 
-def archives_are_whole(store: Store) -> list[Manifest]:
-    """Every archive of ``store``; fails where one lacks a byte, or a byte belongs to none."""
+def archives_lack_nothing(store: Store) -> list[Manifest]:
+    """Every archive of ``store``; fails where one lacks a file or a byte of it."""
     sizes = {stored.key: stored.size_bytes for stored in store.list("")}
     found = list(archives(store, ""))
     expected = {f"{m.prefix}/{f.name}": f.size_bytes for m in found for f in m.files}
-    manifests = {f"{m.prefix}/{MANIFEST_NAME}" for m in found}
     assert {key: sizes.get(key) for key in expected} == expected
-    assert set(sizes) - manifests == set(expected)
+    return found
+
+
+def archives_are_whole(store: Store) -> list[Manifest]:
+    """Every archive of ``store``; fails where one lacks something, or something belongs to none."""
+    found = archives_lack_nothing(store)
+    names = [[MANIFEST_NAME, *(file.name for file in m.files)] for m in found]
+    belonging = {
+        f"{m.prefix}/{name}" for m, listed in zip(found, names, strict=True) for name in listed
+    }
+    assert set(keys(store)) == belonging
     return found
 
 
