@@ -77,7 +77,9 @@ def writing(
         if key is not None:
             outlet = filters.enter_context(encrypting(outlet, key, scratch=_folder(scratch)))
         outlet = filters.enter_context(compressing(outlet, compression, threads=threads))
-        yield FilteredWriter(HashingWriter(outlet), stored, compression, OPENPGP if key else "none")
+        # Where nothing lies between the two, one digest is both.
+        plain = stored if outlet is stored else HashingWriter(outlet)
+        yield FilteredWriter(plain, stored, compression, OPENPGP if key else "none")
 
 
 @contextmanager
