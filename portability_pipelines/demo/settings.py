@@ -1,4 +1,4 @@
-"""What the demo sets up once where a person has set nothing: passphrase and Dagster's home."""
+"""What the demo sets up where a person has set nothing: a passphrase, and Dagster's home."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from portability_pipelines.orchestration.folders import private_folder, project_folder
 from portability_pipelines.orchestration.resources import passphrase_file
+from portability_pipelines.stores.locks import locked
 
 PASSPHRASE_BYTES = 32
 
@@ -21,6 +22,7 @@ def prepare() -> list[str]:
     """
     private_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
     _set_dagster_home()
+    _create_storage()
     return [f"made a passphrase for backups in {passphrase_file()}"] if _make_passphrase() else []
 
 
@@ -59,3 +61,18 @@ def _set_dagster_home() -> None:
     elif not (home / settings.name).exists():
         (home / settings.name).write_text("telemetry:\n  enabled: false\n")
     os.environ["DAGSTER_HOME"] = str(home)
+
+
+def _create_storage() -> None:
+    """Create Dagster's databases, one process at a time.
+
+    Opening them creates them; two that do so together leave some that nobody can open again.
+    """
+    import dagster as dg
+
+    lock = locked(private_folder() / "dagster.lock")
+    try:
+        with dg.DagsterInstance.get():
+            pass
+    finally:
+        os.close(lock)
