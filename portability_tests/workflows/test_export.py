@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from portability_pipelines.catalog.archives import latest
 from portability_pipelines.domain.errors import PermanentError, RefusedError
+from portability_pipelines.domain.manifest import MANIFEST_NAME, Manifest
 from portability_pipelines.domain.months import ALL, UNDATED
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.drafts import Secrets
@@ -25,10 +27,12 @@ from portability_tests.workflows.walks import (
     MONTHS,
     NOVEMBER,
     PARQUET,
+    SECRETS,
     archives_are_whole,
     archivist,
     change,
     constant_writer,
+    content_of,
     export,
     export_whole,
     failed,
@@ -100,20 +104,24 @@ def test_a_changed_row_makes_a_new_archive_of_its_month_alone(
     "damage",
     [
         pytest.param(lambda store, m: store.delete(f"{m.prefix}/{m.files[0].name}"), id="missing"),
-        pytest.param(
-            lambda store, m: replace_object(store, f"{m.prefix}/manifest.json", b"{"), id="manifest"
-        ),
+        pytest.param(lambda store, m: _cut(store, f"{m.prefix}/{m.files[0].name}"), id="short"),
+        pytest.param(lambda store, m: _cut(store, f"{m.prefix}/{MANIFEST_NAME}"), id="manifest"),
     ],
 )
 def test_an_archive_that_does_not_stand_is_written_again(
-    database: Path, store: Store, scratch: Path, damage: object
+    database: Path, local: Store, scratch: Path, damage: Callable[[Store, Manifest], None]
 ) -> None:
-    damage(store, export_whole(database, store).manifest)  # type: ignore[operator]
+    secrets = Secrets(seal=SECRETS.seal)
+    damage(local, export(database, local, "clients", secrets=secrets)[ALL].manifest)
 
-    again = export_whole(database, store)
+    again = export(database, local, "clients", secrets=secrets)[ALL]
 
     assert again.fresh
-    assert failed(verify(store, again.manifest, scratch)) == {}
+    assert failed(verify(local, again.manifest, scratch)) == {}
+
+
+def _cut(store: Store, key: str) -> None:
+    replace_object(store, key, content_of(store, key)[:-1])
 
 
 def test_an_archive_without_the_seal_of_today_is_written_again(
