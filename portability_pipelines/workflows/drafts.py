@@ -95,8 +95,8 @@ class Draft:
     ) -> Written:
         """Move ``files`` into the store and then the manifest, which makes the archive exist.
 
-        Where the newest archive of the same period holds the same content in the same form, and
-        the keys of today open it, that one stays and nothing is written.
+        Where the newest archive of the same period holds the same content in the same form, is
+        whole, and the keys of today open it, that one stays and nothing is written.
         """
         manifest = Manifest(
             archive_id=self.archive_id,
@@ -137,22 +137,21 @@ class Draft:
         return found if good else None
 
     def _stands(self, standing: Manifest) -> bool:
-        """Whether its files are there and the seal and the key of today are those it has.
+        """Whether its stored bytes are whole and the seal and key of today are those it has.
 
-        An archive encrypted to a recipient whose secret key is elsewhere cannot be tried.
+        Read in full, so that running again mends an archive that was damaged in the store. One
+        encrypted to a recipient whose secret key is elsewhere cannot be tried for its key.
         """
         store, secrets = self.archivist.store, self.archivist.secrets
         if secrets.seal and not standing.seal_holds(secrets.seal):
             return False
-        sizes = {stored.key: stored.size_bytes for stored in store.list(standing.prefix)}
-        return all(
-            sizes.get(f"{standing.prefix}/{file.name}") == file.size_bytes
-            and (
-                secrets.decrypt is None
-                or StoredFile(store, standing, file, secrets.decrypt).opens(self.folder)
-            )
-            for file in standing.files
-        )
+        files = [StoredFile(store, standing, file, secrets.decrypt) for file in standing.files]
+        try:
+            for file in files:
+                file.check_stored()
+        except PermanentError:
+            return False
+        return secrets.decrypt is None or all(file.opens(self.folder) for file in files)
 
 
 def _same_content(one: Manifest, other: Manifest) -> bool:

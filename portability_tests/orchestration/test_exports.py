@@ -176,7 +176,7 @@ def test_mixed_types_are_refused_with_row_keys_where_that_was_chosen(
     assert held(store_url, staging_root) == []
 
 
-def test_a_damaged_archive_fails_its_blocking_check(
+def test_a_damaged_archive_fails_its_blocking_check_and_is_mended_by_running_again(
     source: Path,
     make_store_url: MakeStoreUrl,
     staging_root: Path,
@@ -191,10 +191,21 @@ def test_a_damaged_archive_fails_its_blocking_check(
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    result = run(defs, "shop_exports", instance, months=["2026-03-01"])
+
+    checks = dg.define_asset_job("recheck", dg.AssetSelection.checks_for_assets(KEY))
+    recheck = dg.Definitions.merge(defs, dg.Definitions(jobs=[checks])).resolve_job_def("recheck")
+    result = recheck.execute_in_process(
+        instance=instance, tags={"dagster/partition": "2026-03-01"}, raise_on_error=False
+    )
     failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
     assert [(c.asset_key, c.check_name) for c in failed] == [(KEY, "equals_source")]
     assert "user_activity.parquet" in str(failed[0].description)
+
+    again = run(defs, "shop_exports", instance, months=["2026-03-01"])
+    proven = [c for c in again.get_asset_check_evaluations() if c.check_name == "equals_source"]
+    assert all(c.passed for c in proven)
+    kept = [m for m in held(url, staging_root) if m.dataset == "user_activity"]
+    assert len(kept) == 2, "a new archive beside the damaged one"
 
 
 def test_a_downstream_asset_is_handed_a_lazy_archive(
