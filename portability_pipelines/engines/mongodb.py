@@ -39,6 +39,8 @@ _REFUSED_DOCUMENT = {
     57: "a column name holds a dot",
     121: "the collection's validation rules refuse it",
     10334: "it is larger than the server stores",
+    16755: "a geospatial index of the collection cannot take a value",
+    17262: "a text index of the collection does not know its language",
     17280: "a value is too large for an index of the collection",
 }
 _LOGIN_REFUSED = {18, 8000}
@@ -286,11 +288,19 @@ def _failure(error: PyMongoError, failed: str) -> PortabilityError:
 
 
 def _bulk_failure(error: BulkWriteError, failed: str) -> PortabilityError:
-    problems = error.details["writeConcernErrors"] or error.details["writeErrors"]
-    codes = sorted({int(problem["code"]) for problem in problems})
-    message = f"{failed}: the server did not confirm the writes (error codes {codes})"
+    """Writes that were not confirmed may be later; a write error that is unknown here may not."""
+    unconfirmed = {int(problem["code"]) for problem in error.details["writeConcernErrors"]}
+    refused = {int(problem["code"]) for problem in error.details["writeErrors"]}
+    unknown = refused - _REFUSED_DOCUMENT.keys() - _RETRYABLE_CODES - {_DUPLICATE_KEY}
+    if unknown:
+        return PermanentError(
+            f"{failed}: the server refuses a write (error codes {sorted(unknown)})",
+            "Look the codes up in the server's log, which names the document.",
+        )
     return TransientError(
-        message, "Check the server's disk, replica set and log; then run this again."
+        f"{failed}: the server did not confirm the writes (error codes "
+        f"{sorted(unconfirmed | refused)})",
+        "Check the server's disk, replica set and log; then run this again.",
     )
 
 

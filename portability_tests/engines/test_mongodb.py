@@ -271,12 +271,20 @@ class TestServerErrors:
                 target.write("people", [document(PRIVATE)], [])
             assert PRIVATE not in in_full(failure)
 
+    def test_an_unknown_refusal_stops_the_batch_unseen(self, faulty_uri: str) -> None:
+        with MongoTarget(faulty_uri, "shop") as target:
+            target.write("people", [document("first")], [])
+            # The server then refuses the single document, with a code that is about no document.
+            _fail_next(faulty_uri, "failCollectionInserts", {"collectionNS": "shop.people"})
+            with pytest.raises(PermanentError, match="192") as failure:
+                target.write("people", [document(PRIVATE)], [])
+            assert PRIVATE not in in_full(failure)
+
 
 def _fail_next_insert(uri: str, fault: dict[str, object]) -> None:
+    _fail_next(uri, "failCommand", {"failCommands": ["insert"], **fault})
+
+
+def _fail_next(uri: str, point: str, data: dict[str, object]) -> None:
     with MongoClient[Document](uri) as client:
-        client.admin.command(
-            "configureFailPoint",
-            "failCommand",
-            mode={"times": 1},
-            data={"failCommands": ["insert"], **fault},
-        )
+        client.admin.command("configureFailPoint", point, mode={"times": 1}, data=data)

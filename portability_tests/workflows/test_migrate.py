@@ -281,6 +281,12 @@ class TestRejected:
         assert counted(counts["all"]) == {"inserted": 1, "duplicates": 1, "rejected": 1}
         assert [document["_id"] for document in place.documents()] == [2]
 
+    def test_a_value_that_an_index_cannot_take_rejects_its_row(self, place: Place) -> None:
+        place.collection.create_index([("name", "2dsphere")])
+        counts = place.migrate(PEOPLE, {"all": [(1, "nowhere", None), (2, None, None)]})
+        assert counted(counts["all"]) == {"inserted": 1, "rejected": 1}
+        assert "nowhere" not in counts["all"].skipped[0].reason
+
     def test_an_id_taken_by_a_looser_comparison_is_rejected(self, place: Place) -> None:
         loose = {"locale": "en", "strength": 2}
         place.collection.database.create_collection("people", collation=loose)

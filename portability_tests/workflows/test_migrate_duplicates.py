@@ -101,6 +101,21 @@ class TestDuplicates:
         assert counted(counts[MONTH]) == {"duplicates": 1, "rejected": 1}
         assert counts[MONTH].skipped[0].survivor == 99
 
+    def test_the_server_is_never_left_to_choose_a_survivor(self, place: Place) -> None:
+        written: list[DocumentId] = []
+
+        class Watched(MongoTarget):
+            def write(
+                self, collection: str, inserts: Sequence[Document], replacements: Sequence[Document]
+            ) -> dict[DocumentId, Refusal]:
+                written.extend(document["_id"] for document in inserts)
+                return super().write(collection, inserts, replacements)
+
+        rows: list[Values] = [(3, "A", "a@b"), (1, "B", "A@B"), (2, "C", "c@b")]
+        with Watched(place.uri, place.database) as target:
+            place.migrate(PEOPLE, {MONTH: rows}, unique_by=UNIQUE, target=target)
+        assert written == [3, 2]
+
     def test_two_migrations_at_once_keep_one_row_of_each_key(self, place: Place) -> None:
         rows: dict[Period, list[Values]] = {
             period: [(base + i, "N", f"{i}@example.org") for i in range(1500)]
