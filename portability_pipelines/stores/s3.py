@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC
 from functools import cached_property
+from hashlib import md5
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -91,7 +93,8 @@ class S3Store:
         """Write ``content`` with If-None-Match, so that the service lets one writer win.
 
         The object carries a random token, by which a repeated request whose first answer was
-        lost knows its own object again.
+        lost knows its own object again. Content-MD5 makes the service refuse a body that was cut
+        off; without it, SeaweedFS stores an empty object where a writer dies after the headers.
         """
         from botocore.exceptions import ClientError
 
@@ -102,6 +105,7 @@ class S3Store:
                     Bucket=self._bucket,
                     Key=name,
                     Body=content,
+                    ContentMD5=b64encode(md5(content, usedforsecurity=False).digest()).decode(),
                     IfNoneMatch="*",
                     Metadata={_PUBLICATION: token},
                 )

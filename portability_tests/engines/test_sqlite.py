@@ -276,6 +276,29 @@ def test_rows_that_break_their_column_are_named_by_key(tmp_path: Path) -> None:
         assert snapshot.misfits(selection, "n", 9) == ["'b'", "'d'"]
 
 
+def test_misfits_are_found_in_a_table_of_any_name(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        'CREATE TABLE "NO WHERE" (id INTEGER PRIMARY KEY, n INTEGER)',
+        "INSERT INTO \"NO WHERE\" VALUES (1, 'x')",
+    )
+    with engine.snapshot() as snapshot:
+        selection = Selection(table_named(snapshot, "NO WHERE"))
+        assert snapshot.misfits(selection, "n", 9) == ["1"]
+
+
+def test_a_virtual_table_whose_module_is_missing_stops_nothing(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (n INT)",
+        "PRAGMA writable_schema = ON",
+        "INSERT INTO sqlite_schema VALUES "
+        "('table', 'far', 'far', 0, 'CREATE VIRTUAL TABLE far USING elsewhere(x)')",
+    )
+    with engine.snapshot() as snapshot:
+        assert [table.name for table in snapshot.tables()] == ["t"]
+
+
 @pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
 def test_a_snapshot_does_not_move_while_others_write(tmp_path: Path, wal: bool) -> None:
     engine = database(tmp_path, "CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1), (2)", wal=wal)

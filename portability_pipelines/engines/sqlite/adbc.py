@@ -100,6 +100,7 @@ _ADVICE = {
     "not a database": "Point the database's path at an SQLite file.",
     "malformed": "The file is damaged; restore a backup of it or run sqlite3's .recover on it.",
     "unable to open": "Check that the file exists and that this user may read it and its folder.",
+    "disk is full": "Free space on the disk of the project's private folder.",
     "readonly": "An application left it mid-transaction; open it once with that application.",
 }
 

@@ -16,7 +16,7 @@ from portability_pipelines.domain.errors import PermanentError, TransientError
 from portability_pipelines.domain.months import Month
 from portability_pipelines.domain.tables import DateEncoding, DateEvidence, Selection, Table
 from portability_pipelines.engines.sqlite.adbc import Connection, only_library, reading_failed
-from portability_pipelines.engines.sqlite.periods import UNIT
+from portability_pipelines.engines.sqlite.periods import UNIT, condition
 from portability_pipelines.engines.sqlite.records import SqliteRecords
 from portability_pipelines.engines.sqlite.schema import identifier, tables_of
 from portability_pipelines.engines.sqlite.survey import source, survey
@@ -73,9 +73,9 @@ class SqliteSnapshot:
         expected = described.expected if described else "text"
         key = [identifier(k) for k in selection.table.key] or list(selection.table.order_by)
         shown = " || ', ' || ".join(f"quote({part})" for part in key) or "'(no key)'"
-        found = source(selection, indexed=True)
+        joined = "AND" if condition(selection) else "WHERE"
         rows = self._connection.rows(
-            f"SELECT {shown} AS k {found} {'AND' if 'WHERE' in found else 'WHERE'} "
+            f"SELECT {shown} AS k {source(selection, indexed=True)} {joined} "
             f"typeof({identifier(column)}) NOT IN ('null', '{expected}') LIMIT {limit}"
         )
         return [row["k"] for row in rows]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
+from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.tables import Column, ForeignKey, StorageClass, Table
 from portability_pipelines.engines.sqlite.adbc import Connection
 
@@ -22,13 +23,27 @@ def literal(text: str) -> str:
 def tables_of(connection: Connection) -> tuple[Table, ...]:
     """Every table with rows of its own, virtual ones too; views and shadow tables are left out.
 
-    A view repeats other tables' rows, a shadow table those of its virtual table.
+    A view repeats other tables' rows, a shadow table those of its virtual table. A virtual table
+    whose module is not here cannot be read; SQLite lists its shadow tables as plain ones then, so
+    its rows are not lost.
     """
     listed = connection.rows(
         "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' "
         "AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )
-    return tuple(_table(connection, row) for row in listed)
+    return tuple(_table(connection, row) for row in listed if _readable(connection, row))
+
+
+def _readable(connection: Connection, row: dict[str, Any]) -> bool:
+    if row["type"] == "table":
+        return True
+    try:
+        connection.rows(f"SELECT 1 FROM {identifier(row['name'])} LIMIT 0")
+    except PermanentError as error:
+        if "no such module" not in error.message:
+            raise
+        return False
+    return True
 
 
 def _table(connection: Connection, row: dict[str, Any]) -> Table:
