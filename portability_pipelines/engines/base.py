@@ -76,8 +76,8 @@ class Engine(Protocol):
     def freeze(self, target: Path) -> AbstractContextManager[Snapshot]:
         """Copy the whole database at one moment to ``target`` and open a view of that copy.
 
-        ``target`` is a file of the same engine, complete and synced when the context begins, for
-        the caller to keep.
+        ``target`` is a file of the same engine, complete when the context begins, for the caller
+        to read and remove; it is not synced, as nothing outlives a crash that depends on it.
         """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -121,7 +120,7 @@ class SqliteEngine:
 
     @contextmanager
     def freeze(self, target: Path) -> Iterator[SqliteSnapshot]:
-        """Copy the database in one step of SQLite's backup API, sync it, and open the copy."""
+        """Copy the database in one step of SQLite's backup API and open the copy."""
         self._require_file()
         with only_library(self._path):
             _copy(self._path, target)
@@ -167,8 +166,6 @@ def _copy(path: Path, target: Path) -> None:
         ):
             copy.execute("PRAGMA synchronous = OFF")
             live.backup(copy, pages=-1, progress=give_up)
-        with target.open("rb") as written:
-            os.fsync(written.fileno())
     except sqlite3.Error as error:
         target.unlink(missing_ok=True)
         raise reading_failed(path, error) from error
