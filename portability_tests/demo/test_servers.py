@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,9 +43,14 @@ def process(folder: Path) -> int:
     return pid
 
 
-def runs(pid: int) -> bool:
-    """Whether the process ``pid`` is there."""
-    return Path(f"/proc/{pid}").exists()
+def ends(pid: int) -> bool:
+    """Whether the process ``pid`` ends by itself in a moment, reaped or not."""
+    status, deadline = Path(f"/proc/{pid}/status"), time.monotonic() + 10
+    while status.exists() and "State:\tZ" not in status.read_text():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def answers(uri: str) -> bool:
@@ -59,17 +65,41 @@ def test_the_server_is_shared_and_the_last_user_stops_it(tmp_path: Path) -> None
         assert in_another_process(tmp_path, "pass") == uri
         assert answers(uri)
         os.environ[VARIABLE] = uri
-    assert not runs(process(tmp_path))
+    assert ends(process(tmp_path))
     assert VARIABLE not in os.environ
 
 
 def test_a_server_that_a_killed_process_left_is_used_and_then_stopped(tmp_path: Path) -> None:
     left = in_another_process(tmp_path, "os._exit(0)")
     pid = process(tmp_path)
-    assert runs(pid)
+    assert answers(left)
     with mongodb(tmp_path) as uri:
         assert (uri, process(tmp_path)) == (left, pid)
-    assert not runs(pid)
+    assert ends(pid)
+
+
+def test_the_last_user_need_not_be_the_one_that_started_it(tmp_path: Path) -> None:
+    script = (
+        "import sys, pathlib\n"
+        "from portability_pipelines.demo.servers import mongodb\n"
+        "with mongodb(pathlib.Path(sys.argv[1])) as uri:\n"
+        "    print(uri, flush=True)\n    sys.stdin.readline()\n"
+    )
+    with mongodb(tmp_path) as uri:
+        del os.environ[VARIABLE]
+        other = subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert other.stdout
+        assert other.stdout.readline().strip() == uri
+        os.environ[VARIABLE] = uri
+    assert answers(uri)
+    other.communicate("\n", timeout=60)
+    assert other.returncode == 0
+    assert ends(process(tmp_path))
 
 
 def test_a_server_with_other_data_is_left_alone(tmp_path: Path, mongod_uri: str) -> None:
