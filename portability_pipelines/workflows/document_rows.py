@@ -41,11 +41,20 @@ _SURELY_SMALL_BYTES = MAX_DOCUMENT_BYTES // 4
 
 
 class Row(NamedTuple):
-    """One row, called ``label`` by people; where ``problem`` is set, no document can hold it."""
+    """One row and its key; where ``problem`` is set, no document can hold it."""
 
-    label: str
+    key_columns: tuple[str, ...]
+    key: tuple[Value, ...]
     document: Document
     problem: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What people call the row: its key, or its document's ``_id`` where it has none."""
+        if not self.key or None in self.key:
+            return f"_id={self.document.get('_id', 'none')}"
+        pairs = zip(self.key_columns, self.key, strict=True)
+        return ", ".join(f"{name}={value!s:.{LABEL_CHARACTERS}}" for name, value in pairs)
 
     @property
     def id(self) -> DocumentId:
@@ -81,7 +90,8 @@ class RowReader:
         self._target = target
         self._exported_at = exported_at
         self._fields = field_names(table.name, names)
-        self._key_places = [names.index(name) for name in table.key]
+        self._key = table.key
+        self._key_places = [names.index(name) for name in self._key]
         self._unique_by = [_column_name(table, name) for name in unique_by]
         self._unique_places = [names.index(name) for name in self._unique_by]
 
@@ -106,7 +116,7 @@ class RowReader:
         try:
             encoded = self._target.encode(fields)
         except PermanentError as error:
-            return Row(self._label(key, "unreadable"), {}, error.message)
+            return Row(self._key, key, {}, error.message)
         content_hash = hashlib.sha256(encoded).hexdigest()
         if named and None not in key:
             document_id = keyed_id(self._table.name, key)
@@ -115,7 +125,7 @@ class RowReader:
             document_id = keyless_id(self._table.name, period, content_hash, seen)
         metadata = self._metadata(period, key, content_hash, values)
         document = {"_id": document_id, **fields, METADATA_FIELD: metadata}
-        return Row(self._label(key, document_id), document, self._problem(document, len(encoded)))
+        return Row(self._key, key, document, self._problem(document, len(encoded)))
 
     def _metadata(
         self, period: Period, key: tuple[Value, ...], content_hash: str, values: tuple[Value, ...]
@@ -139,12 +149,6 @@ class RowReader:
         if size <= MAX_DOCUMENT_BYTES:
             return None
         return f"the document would have {size} bytes, and {MAX_DOCUMENT_BYTES} is the most"
-
-    def _label(self, key: tuple[Value, ...], otherwise: DocumentId) -> str:
-        if not key or None in key:
-            return f"_id={otherwise}"
-        pairs = zip(self._table.key, key, strict=True)
-        return ", ".join(f"{name}={value!s:.{LABEL_CHARACTERS}}" for name, value in pairs)
 
 
 class _Occurrences:
