@@ -54,6 +54,9 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     project = ProjectCopy.made(tmp_path_factory.mktemp("served")).with_sample()
     port = str(free_ports(1)[0])
+    # Two processes that both make Dagster's databases leave them broken.
+    made = [str(Path(sys.executable).with_name("dagster")), "instance", "info"]
+    subprocess.run(made, cwd=project.folder, env=project.environment, check=True)
     with ExitStack() as running:
         words = ["-h", "127.0.0.1", "-p", port]
         running.enter_context(child(project, "dagster-webserver", *words))
