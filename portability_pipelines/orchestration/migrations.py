@@ -184,10 +184,18 @@ def _result(
         for period, verification in verified.items()
         for problem in verification.problems(counts[period])
     ]
+    left_out = [
+        f"{period}: {count.rejected} rows rejected, {verified[period].stale} stale documents"
+        for period, count in counts.items()
+        if count.rejected or verified[period].stale
+    ]
     documents = sum(count.documents for count in counts.values())
+    proven = f"{documents:,} documents read back equal their rows."
     return dg.AssetCheckResult(
-        passed=not found,
+        passed=not found and not left_out,
         asset_key=one.key,
         check_name="matches_source",
-        description="; ".join(found) or f"{documents:,} documents read back equal their rows.",
+        severity=dg.AssetCheckSeverity.ERROR if found else dg.AssetCheckSeverity.WARN,
+        description="; ".join([*found, *left_out]) or proven,
+        metadata={"differences": [s for v in verified.values() for s in v.samples]},
     )

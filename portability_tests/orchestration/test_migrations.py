@@ -72,6 +72,23 @@ def test_a_changed_row_is_updated(
     assert latest(instance)["updated"] == 1
 
 
+def test_a_document_whose_row_is_gone_is_warned_of(
+    defs: dg.Definitions, instance: dg.DagsterInstance, source: Path
+) -> None:
+    assert run(defs, "shop_migration", instance, months=[MONTH]).success
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute(
+            "DELETE FROM chat_inquiry_information WHERE id = (SELECT max(id) "
+            "FROM chat_inquiry_information WHERE created_at LIKE '2026-03%')"
+        )
+        connection.commit()
+    result = run(defs, "shop_migration", instance, months=[MONTH])
+    assert result.success
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "1 stale documents" in str(check.description)
+
+
 def test_rows_that_no_month_claims_are_migrated_too(
     defs: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
