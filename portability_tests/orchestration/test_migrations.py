@@ -78,7 +78,7 @@ def test_a_document_whose_row_is_gone_is_warned_of(
     assert run(defs, "shop_migration", instance, months=[MONTH]).success
     with closing(sqlite3.connect(source)) as connection:
         connection.execute(
-            "DELETE FROM chat_inquiry_information WHERE id = (SELECT max(id) "
+            "DELETE FROM chat_inquiry_information WHERE id = (SELECT min(id) "
             "FROM chat_inquiry_information WHERE created_at LIKE '2026-03%')"
         )
         connection.commit()
