@@ -143,7 +143,7 @@ def _pending(
     def write(archivist: Archivist) -> dict[Period, Written]:
         months = months_asked_for(context, database, one.table)
         selection = select(snapshot, database, one.table, months, undated=one.undated)
-        say = Progress(f"{one.table.name} ({one.period})", context.log.info)
+        say = Progress(f"{one.table.name} ({named(months, one)})", context.log.info)
         written = export_table(snapshot, database.name, selection, options, archivist, say)
         if not any(result.manifest.rows for result in written.values()):
             require_dates(snapshot, selection, one.table)
@@ -161,6 +161,13 @@ def months_asked_for(
     if not context.has_partition_key and not context.has_partition_key_range:
         return all_months(database, datetime.now(UTC))
     return tuple(Month.parse(key) for key in context.partition_keys)
+
+
+def named(months: tuple[Month, ...], one: Wanted) -> str:
+    """Which rows of a table a run is about, for people."""
+    if one.undated or not months:
+        return one.period
+    return str(months[0]) if len(months) == 1 else f"{months[0]} to {months[-1]}"
 
 
 def _checks(

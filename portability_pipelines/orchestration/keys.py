@@ -84,7 +84,8 @@ def safe_name(name: str) -> str:
 
 
 def _part(database: Database, table: TableDeclaration) -> str:
-    """The table's name in a key; with a checksum where another table's would be the same."""
+    """The table's name in a key; with a checksum where another key would be the same."""
     name = safe_name(table.name)
     alike = [other for other in database.tables if safe_name(other.name) == name]
-    return name if len(alike) == 1 else f"{name}_{crc32(table.name.encode()):08x}"
+    unique = len(alike) == 1 and dg.AssetKey([database.name, name]) != backup_key(database)
+    return name if unique else f"{name}_{crc32(table.name.encode()):08x}"

@@ -12,7 +12,12 @@ from portability_pipelines.domain.declarations import Database, Migration
 from portability_pipelines.domain.months import Month, Period
 from portability_pipelines.engines.base import Snapshot
 from portability_pipelines.engines.documents import DocumentTarget
-from portability_pipelines.orchestration.exports import Wanted, backfill_policy, months_asked_for
+from portability_pipelines.orchestration.exports import (
+    Wanted,
+    backfill_policy,
+    months_asked_for,
+    named,
+)
 from portability_pipelines.orchestration.failures import as_dagster_outcomes
 from portability_pipelines.orchestration.jobs import Proven
 from portability_pipelines.orchestration.keys import (
@@ -108,7 +113,7 @@ def _migrate(
     months = months_asked_for(context, database, one.table)
     selection = select(snapshot, database, one.table, months, undated=one.undated)
     records = snapshot.read(selection)
-    say = Progress(f"{one.table.name} to MongoDB ({one.period})", context.log.info)
+    say = Progress(f"{one.table.name} to MongoDB ({named(months, one)})", context.log.info)
     total = sum(contents.rows for contents in records.contents.values())
     began = time.monotonic()
     counts = migrate(
