@@ -194,13 +194,14 @@ def _result(
         for period, count in counts.items()
         if count.rejected or verified[period].stale
     ]
+    only_warn = bool(left_out) and not found
     documents = sum(count.documents for count in counts.values())
     proven = f"{documents:,} documents read back equal their rows."
     return dg.AssetCheckResult(
         passed=not found and not left_out,
         asset_key=one.key,
         check_name="matches_source",
-        severity=dg.AssetCheckSeverity.ERROR if found else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.WARN if only_warn else dg.AssetCheckSeverity.ERROR,
         description="; ".join([*found, *left_out]) or proven,
         metadata={"differences": [s for v in verified.values() for s in v.samples]},
     )
