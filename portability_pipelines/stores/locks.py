@@ -21,9 +21,9 @@ def locked(path: Path) -> int:
     return descriptor
 
 
-def lock_if_free(path: Path) -> int | None:
+def lock_if_free(path: Path, *, create: bool = True) -> int | None:
     """Lock ``path`` without waiting; ``None`` where somebody holds it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_RDWR | (os.O_CREAT if create else 0), 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

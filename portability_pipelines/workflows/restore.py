@@ -9,8 +9,9 @@ from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.stores.base import Store
 from portability_pipelines.stores.disk import sync
+from portability_pipelines.stores.working import working_folder
 from portability_pipelines.workflows.drafts import Secrets
-from portability_pipelines.workflows.stored_files import StoredFile, private_folder
+from portability_pipelines.workflows.stored_files import StoredFile
 from portability_pipelines.workflows.verify import seal_proof
 
 JOURNALS = ("-journal", "-wal", "-shm")
@@ -35,7 +36,7 @@ def restore(store: Store, manifest: Manifest, secrets: Secrets, target: Path) ->
         )
     _require_new(target)
     (entry,) = manifest.files
-    with private_folder(target.parent, ".restoring-") as folder:
+    with working_folder(target.parent, ".restoring-") as folder:
         restored = folder / "restored"
         StoredFile(store, manifest, entry, secrets.decrypt).fetch(restored)
         sync(restored)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -110,20 +108,3 @@ def _no_key(manifest: Manifest, file: FileEntry) -> PermanentError:
         f"{file.name} is encrypted with a passphrase, which is not here",
         "Set PORTABILITY_PASSPHRASE to the one that the archive was written with.",
     )
-
-
-@contextmanager
-def private_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """Give a new folder of mode 0700 in ``parent``, which is made where it is missing.
-
-    It is gone afterwards, however the context ends, and its disk's failures are explained.
-    """
-    try:
-        parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=parent, prefix=prefix) as folder:
-            yield Path(folder)
-    except OSError as error:
-        raise PermanentError(
-            f"Working in {parent} failed: {error.strerror or error}",
-            "Free space on that disk or allow this user to write there, and run again.",
-        ) from error

@@ -16,9 +16,10 @@ from portability_pipelines.formats.digest import ContentDigest
 from portability_pipelines.formats.records import records_schema
 from portability_pipelines.formats.registry import FORMATS
 from portability_pipelines.stores.base import Store
+from portability_pipelines.stores.working import working_folder
 from portability_pipelines.workflows.digests import digest_table
 from portability_pipelines.workflows.drafts import Secrets
-from portability_pipelines.workflows.stored_files import StoredFile, private_folder
+from portability_pipelines.workflows.stored_files import StoredFile
 
 PROBLEMS_SHOWN = 5
 
@@ -54,7 +55,7 @@ def verify_export(
         return (seal,)
     proofs = [seal, _existence(store, manifest)]
     for entry in manifest.files:
-        with private_folder(scratch, "verify-") as folder:
+        with working_folder(scratch, "verify-") as folder:
             plain = folder / "plain"
             fetched = _fetched(StoredFile(store, manifest, entry, secrets.decrypt), plain)
             proofs += fetched
@@ -81,7 +82,7 @@ def verify_backup(
     if not seal.passed:
         return BackupProofs((seal,), _no_drill(seal) if drill else ())
     (entry,) = manifest.files
-    with private_folder(scratch, "verify-") as folder, ThreadPoolExecutor(1) as pool:
+    with working_folder(scratch, "verify-") as folder, ThreadPoolExecutor(1) as pool:
         restored = folder / "restored"
         verified = (
             seal,

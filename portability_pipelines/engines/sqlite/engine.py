@@ -19,6 +19,7 @@ from portability_pipelines.engines.sqlite.periods import UNIT, condition
 from portability_pipelines.engines.sqlite.records import SqliteRecords
 from portability_pipelines.engines.sqlite.schema import identifier, tables_of
 from portability_pipelines.engines.sqlite.survey import source, survey
+from portability_pipelines.stores.working import working_folder
 
 LOCK_DEADLINE_SECONDS = 60
 
@@ -115,7 +116,10 @@ class SqliteEngine:
             if pinned.rows("PRAGMA journal_mode")[0]["journal_mode"] == "wal":
                 yield SqliteSnapshot(pinned, taken_at)
                 return
-        with _private_file(self._scratch) as copy, self.freeze(copy) as frozen:
+        with (
+            working_folder(self._scratch, "frozen-") as folder,
+            self.freeze(folder / "frozen.sqlite") as frozen,
+        ):
             yield frozen
 
     @contextmanager
@@ -135,15 +139,6 @@ class SqliteEngine:
                 f"There is no SQLite database at {self._path}",
                 "Check the database's path; a relative path counts from the project folder.",
             )
-
-
-@contextmanager
-def _private_file(folder: Path) -> Iterator[Path]:
-    import tempfile
-
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="frozen-") as private:
-        yield Path(private) / "frozen.sqlite"
 
 
 def _copy(path: Path, target: Path) -> None:
