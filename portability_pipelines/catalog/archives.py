@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.manifest import (
     MANIFEST_NAME,
     Manifest,
+    dataset_prefix,
     parse_manifest,
     period_prefix,
 )
@@ -34,10 +33,17 @@ def require_latest(
     return found
 
 
-def archives(store: Store, prefix: str) -> Iterator[Manifest]:
-    """Every archive below ``prefix``, oldest first within a period."""
-    for key in _manifest_keys(store, prefix):
-        yield read_manifest(store, key)
+def chosen(
+    store: Store, database: str, kind: str, dataset: str, archive_id: str | None = None
+) -> Manifest | None:
+    """The archive of a dataset that has this id, by default the newest of all; None where none is.
+
+    No other manifest is read, so a damaged one is in nobody's way.
+    """
+    keys = _manifest_keys(store, dataset_prefix(database, kind, dataset))
+    by_id = {key.split("/")[-2]: key for key in keys}
+    key = by_id.get(archive_id or max(by_id, default=""))
+    return read_manifest(store, key) if key else None
 
 
 def read_manifest(store: Store, key: str) -> Manifest:

@@ -22,13 +22,15 @@ from portability_pipelines.demo.summary import summary
 from portability_pipelines.domain.errors import PortabilityError
 from portability_pipelines.orchestration.folders import private_folder
 from portability_pipelines.orchestration.resources import Archives, passphrase_file
+from portability_pipelines.workflows.backup import DATASET
 
 INTERRUPTED = 130
 
 
 def main() -> int:
     """Show the main job; 1 where a run or a proof fails, with a line that says why."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     warnings.simplefilter("ignore", dg.BetaWarning)
     warnings.simplefilter("ignore", dg.PreviewWarning)
     arguments = _arguments()
@@ -95,10 +97,9 @@ def _next(subject: Subject) -> list[str]:
 def _opening(subject: Subject) -> str:
     """The command that opens the newest backup without this project."""
     store = Archives().store()
-    found = [*archives.archives(store, f"{subject.name}/backup")]
-    if not found:
+    newest = archives.chosen(store, subject.name, "backup", DATASET)
+    if newest is None:
         return "there is none"
-    newest = max(found, key=lambda manifest: manifest.archive_id)
     key = ""
     if not {"PORTABILITY_PASSPHRASE", "PORTABILITY_RECIPIENT"} & set(os.environ):
         key = f"--batch --pinentry-mode loopback --passphrase-file {passphrase_file()} "

@@ -144,9 +144,14 @@ class Manifest:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False).encode()
 
 
+def dataset_prefix(database: str, kind: str, dataset: str) -> str:
+    """``<database>/<kind>/<dataset>``, each part made safe for a path."""
+    return "/".join(map(path_part, (database, kind, dataset)))
+
+
 def period_prefix(database: str, kind: str, dataset: str, period: Period) -> str:
     """``<database>/<kind>/<dataset>/<period>``, each part made safe for a path."""
-    return "/".join(path_part(part) for part in (database, kind, dataset, period))
+    return f"{dataset_prefix(database, kind, dataset)}/{path_part(period)}"
 
 
 def path_part(name: str) -> str:

@@ -140,14 +140,10 @@ def restore_backup_job() -> None:
 
 
 def _chosen(store: Store, config: RestoreBackup) -> Manifest:
-    found = [
-        manifest
-        for manifest in catalog.archives(store, f"{config.database}/backup/{DATASET}")
-        if config.archive_id in (None, manifest.archive_id)
-    ]
-    if not found:
+    found = catalog.chosen(store, config.database, "backup", DATASET, config.archive_id)
+    if found is None:
         raise RefusedError(
             f"There is no backup {config.archive_id or ''} of {config.database!r} in {store.url}",
             "Look at the backup asset's materialisations for the archive ids.",
         )
-    return max(found, key=lambda manifest: manifest.archive_id)
+    return found

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from portability_pipelines.catalog.archives import archives
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.stores.local import LocalStore
+from portability_tests.archives import archives
 from portability_tests.projects import ProjectCopy
 from portability_tests.servers import free_ports
 

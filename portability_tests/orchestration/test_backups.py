@@ -11,10 +11,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from portability_pipelines.catalog.archives import archives
-from portability_pipelines.domain.manifest import Manifest
+from portability_pipelines.domain.manifest import MANIFEST_NAME, Manifest
 from portability_pipelines.stores.base import Store
 from portability_pipelines.stores.registry import open_store
+from portability_tests.archives import archives
 from portability_tests.conftest import MakeStoreUrl
 from portability_tests.orchestration.databases import declared, definitions, failure, run
 
@@ -171,6 +171,38 @@ def test_a_backup_is_restored_into_a_new_file_only(
     again = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
     assert "exists already" in failure(again)
     assert [path.name for path in target.parent.iterdir()] == ["shop.sqlite"]
+
+
+def test_a_damaged_manifest_stops_only_the_restore_of_its_own_archive(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    staging_root: Path,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+    tmp_path: Path,
+) -> None:
+    url = make_store_url("local")
+    defs = definitions(declared(source), url)
+    for details in ("older", "newer"):
+        with closing(sqlite3.connect(source)) as connection, connection:
+            connection.execute("UPDATE user_activity SET details = ?", (details,))
+        assert run(defs, "shop_backup", instance, months=[open_month_key]).success
+    store = open_store(url, staging_root=staging_root)
+    older, newer = sorted(backups(store), key=lambda manifest: manifest.archive_id)
+    Path(store.locate(f"{newer.prefix}/{MANIFEST_NAME}")).write_text("{")
+    job = defs.resolve_job_def("restore_backup")
+
+    def restored(**chosen: str) -> dg.ExecuteInProcessResult:
+        config = {"database": "shop", "target": str(tmp_path / "restored.sqlite"), **chosen}
+        return job.execute_in_process(
+            instance=instance,
+            run_config={"ops": {"restore": {"config": config}}},
+            raise_on_error=False,
+        )
+
+    assert newer.archive_id in failure(restored())
+    assert restored(archive_id=older.archive_id).success
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])

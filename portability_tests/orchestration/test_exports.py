@@ -9,11 +9,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from portability_pipelines.catalog.archives import archives
 from portability_pipelines.domain.declarations import Exports, Place, TableDeclaration
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.orchestration.io_managers import Archive
 from portability_pipelines.stores.registry import open_store
+from portability_tests.archives import archives
 from portability_tests.conftest import MakeStoreUrl
 from portability_tests.orchestration.databases import declared, definitions, failure, run
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from portability_pipelines.catalog.archives import archives
 from portability_pipelines.stores.registry import open_store
+from portability_tests.archives import archives
 from portability_tests.projects import ProjectCopy
 
 ACTIVITY = 'key:"sample/exports/user_activity"'

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from portability_pipelines.catalog.archives import archives
 from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.engines.base import Engine
 from portability_pipelines.engines.registry import open_engine
@@ -18,6 +17,7 @@ from portability_pipelines.filters.openpgp_keys import Passphrase
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.backup import back_up
 from portability_pipelines.workflows.drafts import Secrets
+from portability_tests.archives import archives
 from portability_tests.filters.keys import Person
 from portability_tests.workflows.disturbed import WatchedStore, engine_losing_rows
 from portability_tests.workflows.walks import (

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from portability_pipelines.catalog.archives import archives
 from portability_pipelines.domain.manifest import MANIFEST_NAME, Lineage, Manifest
 from portability_pipelines.domain.months import ALL, Month, Period, months_between
 from portability_pipelines.domain.tables import MonthColumn, Selection
@@ -22,6 +21,7 @@ from portability_pipelines.workflows.backup import back_up
 from portability_pipelines.workflows.drafts import Archivist, Secrets, Written
 from portability_pipelines.workflows.export import ExportOptions, export_table
 from portability_pipelines.workflows.verify import Proof, verify_backup, verify_export
+from portability_tests.archives import archives
 
 PASSPHRASE = Passphrase("correct horse battery staple", "PORTABILITY_PASSPHRASE")
 SECRETS = Secrets(PASSPHRASE, PASSPHRASE, b"the key of seals")
