@@ -31,7 +31,8 @@ POLL_SECONDS = 0.2
 
 def main() -> int:
     """Serve until told to stop, which is 0; 1 where a server does not start or ends by itself."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     console = Console()
     try:
         _serve(console)

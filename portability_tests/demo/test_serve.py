@@ -17,6 +17,9 @@ import pytest
 from portability_tests.projects import ProjectCopy
 from portability_tests.servers import free_ports
 
+# Deaf to SIGINT, as shells start what a script runs in the background.
+IN_BACKGROUND = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+
 pytestmark = pytest.mark.usefixtures("mongod_uri")
 
 
@@ -30,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
 def serving(project: ProjectCopy, port: int) -> Iterator[subprocess.Popen[str]]:
     """Serve on ``port``, and end all of it whatever the test finds."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "portability_pipelines.demo.serve"],
+        [*IN_BACKGROUND, sys.executable, "-m", "portability_pipelines.demo.serve"],
         cwd=project.folder,
         env={**project.environment, "PORT": str(port)},
         stdout=subprocess.PIPE,
