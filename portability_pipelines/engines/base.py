@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +29,8 @@ class Records(Protocol):
 
     Yields ``(period, batch)``: batches of bounded size whose schema is
     ``records_schema(contents[period].columns)``, rows in the table's stable order within a period.
-    Periods may interleave. A period without rows yields nothing.
+    Periods may interleave. A period without rows yields nothing. Other threads read ahead;
+    closing the iterator ends them.
     """
 
     @property
@@ -43,7 +44,7 @@ class Records(Protocol):
         Complete once the iteration has ended.
         """
 
-    def __iter__(self) -> Iterator[tuple[Period, pa.RecordBatch]]: ...
+    def __iter__(self) -> Generator[tuple[Period, pa.RecordBatch]]: ...
 
 
 class Snapshot(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from threading import Event
 
 from portability_pipelines.domain.errors import PermanentError
@@ -22,10 +23,11 @@ def digest_table(
     records = snapshot.read(selection)
     (contents,) = records.contents.values()
     digest = ContentDigest(records_schema(contents.columns))
-    for _, batch in records:
-        digest.update(batch)
-        if stop is not None and stop.is_set():
-            break
+    with closing(iter(records)) as batches:
+        for _, batch in batches:
+            digest.update(batch)
+            if stop is not None and stop.is_set():
+                break
     if digest.rows != contents.rows:
         raise PermanentError(
             f"{selection.table.name} gave {digest.rows} rows where its snapshot counts "

@@ -97,8 +97,8 @@ class RowReader:
 
     def read(self, records: Records, batch_size: int) -> Iterator[tuple[Period, list[Row]]]:
         """Yield at most ``batch_size`` rows at a time, each list of one period, in their order."""
-        with closing(_Occurrences()) as occurrences:
-            for period, batch in records:
+        with closing(_Occurrences()) as occurrences, closing(iter(records)) as batches:
+            for period, batch in batches:
                 named = self._has_usable_key(records.contents[period])
                 for part in _slices(batch, batch_size):
                     rows = zip(*map(_values, part.columns), strict=True)

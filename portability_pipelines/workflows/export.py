@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 
@@ -21,7 +22,6 @@ from portability_pipelines.formats.digest import ContentDigest
 from portability_pipelines.formats.records import records_schema
 from portability_pipelines.formats.registry import FORMATS
 from portability_pipelines.workflows.drafts import Archivist, Draft, Written
-from portability_pipelines.workflows.prefetch import prefetched
 
 Progress = Callable[[int, int], None]
 """Called with rows done and rows in all, as often as it pleases the caller."""
@@ -67,12 +67,13 @@ def export_table(
             part = _part(draft, selection, contents, options)
             parts[period] = stack.enter_context(part)
         done = 0
-        with closing(prefetched(records)) as batches:
+        with closing(iter(records)) as batches:
             for period, batch in batches:
                 parts[period].write(batch, pool)
                 done += batch.num_rows
                 progress(done, total)
-        return {period: part.publish(source, period, records) for period, part in parts.items()}
+        publish = partial(_publish, source, records)
+        return dict(zip(parts, pool.map(publish, parts.items()), strict=True))
 
 
 def source_of(snapshot: Snapshot, database: str) -> Source:
@@ -109,6 +110,10 @@ def _part(
         yield part
 
 
+def _publish(source: Source, records: Records, part: tuple[Period, _Part]) -> Written:
+    return part[1].publish(source, part[0], records)
+
+
 class _Part:
     """One period's archive while its rows arrive: a file in each format, and their digest."""
 
@@ -139,10 +144,10 @@ class _Part:
 
     def write(self, batch: pa.RecordBatch, pool: ThreadPoolExecutor) -> None:
         """Give ``batch`` to every file and to the digest, some at the same time."""
-        others = [pool.submit(writer.write, batch) for writer in self._writers[1:]]
         if not self._digest.rows:
             self._sample = tuple(batch.slice(0, SAMPLE_ROWS).to_pylist())
-        self._digest.update(batch)
+        takers = [self._digest.update, *(writer.write for writer in self._writers[1:])]
+        others = [pool.submit(take, batch) for take in takers]
         self._writers[0].write(batch)
         for written in others:
             written.result()

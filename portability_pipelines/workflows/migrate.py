@@ -14,9 +14,9 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Table
 from portability_pipelines.engines.base import Records
 from portability_pipelines.engines.documents import DocumentTarget
+from portability_pipelines.engines.prefetch import prefetched
 from portability_pipelines.workflows.document_judge import Outcome, Stored, Verdict
 from portability_pipelines.workflows.document_rows import MAX_BATCH_ROWS, Row, RowReader
-from portability_pipelines.workflows.prefetch import prefetched
 
 SAMPLES = 20
 

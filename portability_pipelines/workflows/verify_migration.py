@@ -13,10 +13,10 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Table
 from portability_pipelines.engines.base import Records
 from portability_pipelines.engines.documents import DocumentTarget
+from portability_pipelines.engines.prefetch import prefetched
 from portability_pipelines.workflows.document_judge import Stored
 from portability_pipelines.workflows.document_rows import Row, RowReader
 from portability_pipelines.workflows.migrate import SAMPLES, MigrationCounts, Progress
-from portability_pipelines.workflows.prefetch import prefetched
 
 
 @dataclass(frozen=True)

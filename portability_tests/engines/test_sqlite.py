@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.months import Month, months_between
 from portability_pipelines.domain.tables import MonthColumn, Selection, Table
-from portability_pipelines.engines.sqlite.adbc import only_library
+from portability_pipelines.engines.sqlite.adbc import Connection, only_library
 from portability_pipelines.engines.sqlite.engine import SqliteEngine, SqliteSnapshot
 from portability_pipelines.formats.records import records_schema
 
@@ -34,6 +34,14 @@ def database(folder: Path, *statements: str, wal: bool = True) -> SqliteEngine:
             connection.execute(statement)
         connection.commit()
     return SqliteEngine(path, folder / "scratch")
+
+
+def numbers(most: int) -> str:
+    """A query for 1 to ``most`` as ``i``, with a zero beside each."""
+    return (
+        f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most}) "
+        "SELECT i, 0 FROM n"
+    )
 
 
 def table_named(snapshot: SqliteSnapshot, name: str) -> Table:
@@ -315,6 +323,81 @@ def test_a_snapshot_does_not_move_while_others_write(tmp_path: Path, wal: bool) 
     assert not list((tmp_path / "scratch").glob("*")), "a frozen copy was left behind"
 
 
+WRITER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=10)
+while True:
+    connection.execute("UPDATE t SET n = n + 1 WHERE i IN (1, 100000)")
+    connection.commit()
+"""
+
+
+COMMIT = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=10)
+connection.execute("UPDATE t SET n = n + 1")
+connection.commit()
+"""
+
+
+def test_connections_that_share_a_table_see_it_at_one_moment(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (i INTEGER PRIMARY KEY, n INT)",
+        f"INSERT INTO t {numbers(100_000)}",
+    )
+    with subprocess.Popen([sys.executable, "-c", WRITER, tmp_path / "app.sqlite"]) as writer:
+        try:
+            shared, moments = 0, set[Value]()
+            while len(moments) < 20:
+                with engine.snapshot() as snapshot:
+                    shared += len(snapshot.connections) > 1
+                    rows = read_all(snapshot, Selection(table_named(snapshot, "t")))["all"]
+                    assert rows[0][1] == rows[-1][1]
+                    moments.add(rows[0][1])
+        finally:
+            writer.kill()
+    assert shared > 0
+
+
+def test_where_commits_come_all_the_time_one_connection_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    begin = Connection.begin
+
+    def after_a_commit(self: Connection) -> None:
+        subprocess.run([sys.executable, "-c", COMMIT, tmp_path / "app.sqlite"], check=True)
+        begin(self)
+
+    monkeypatch.setattr(Connection, "begin", after_a_commit)
+    with engine.snapshot() as snapshot:
+        assert len(snapshot.connections) == 1
+        assert len(read_all(snapshot, Selection(table_named(snapshot, "t")))["all"]) == 1
+
+
+@pytest.mark.parametrize(
+    "row_id",
+    [
+        "i",
+        "i * 7919 % 99991 - 50000",
+        "CASE i WHEN 1 THEN -9223372036854775808 WHEN 2 THEN 9223372036854775807 ELSE i END",
+        "9223372036854775807 - i",
+    ],
+    ids=["dense", "negative", "extreme", "large"],
+)
+def test_rows_come_in_order_whatever_their_ids_are(tmp_path: Path, row_id: str) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (i INTEGER PRIMARY KEY, n INT)",
+        f"INSERT INTO t SELECT {row_id}, i FROM ({numbers(99_990)})",
+    )
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
+        truth = connection.execute("SELECT * FROM t ORDER BY i").fetchall()
+    with engine.snapshot() as snapshot:
+        assert read_all(snapshot, Selection(table_named(snapshot, "t")))["all"] == truth
+
+
 def test_a_frozen_copy_holds_commits_that_are_still_in_the_wal(tmp_path: Path) -> None:
     engine = database(tmp_path, "CREATE TABLE t (n INT)")
     copy = tmp_path / "copy.sqlite"
@@ -369,8 +452,7 @@ def test_a_table_changed_while_it_is_read_keeps_its_batches_bounded(tmp_path: Pa
     engine = database(
         tmp_path,
         "CREATE TABLE t (n INT)",
-        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) "
-        "INSERT INTO t SELECT i FROM n",
+        f"INSERT INTO t SELECT i FROM ({numbers(100_000)})",
     )
     with engine.snapshot() as snapshot:
         sizes = [b.num_rows for _, b in snapshot.read(Selection(table_named(snapshot, "t")))]

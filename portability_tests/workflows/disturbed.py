@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class _LossyRecords(Disturbed):
         super().__init__(inner)
         self._fault = fault
 
-    def __iter__(self) -> Iterator[tuple[Period, pa.RecordBatch]]:
+    def __iter__(self) -> Generator[tuple[Period, pa.RecordBatch]]:
         for period, batch in self.inner:
             yield period, batch.slice(1)
         if self._fault is not None:

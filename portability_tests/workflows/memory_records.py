@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -45,7 +45,7 @@ class MemoryRecords:
         self._schema = records_schema(entries)
         self.contents = {p: Contents(len(rows[p]) + claimed, entries) for p in rows}
 
-    def __iter__(self) -> Iterator[tuple[Period, pa.RecordBatch]]:
+    def __iter__(self) -> Generator[tuple[Period, pa.RecordBatch]]:
         for period, rows in self._rows.items():
             for start in range(0, len(rows), self._batch_rows):
                 yield period, self._batch(rows[start : start + self._batch_rows])

@@ -20,6 +20,8 @@ from portability_pipelines.domain.errors import PermanentError, TransientError
 
 BATCH_ROWS = 32_768
 BUSY_TIMEOUT_MS = 30_000
+_ATTEMPTS_TO_BEGIN = 20
+_DATA_VERSION = "PRAGMA data_version"
 
 _held: set[str] = set()
 _held_lock = threading.Lock()
@@ -62,12 +64,34 @@ class Connection:
         except adbc_driver_manager.Error as error:
             self._database.close()
             raise reading_failed(path, error) from error
+        self.rows(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
 
     def begin(self) -> None:
         """Start the transaction that pins what later queries see."""
-        self.rows(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         self._connection.set_autocommit(False)
         self.rows("SELECT count(*) FROM sqlite_schema")
+
+    def begin_with(self, other: Connection) -> bool:
+        """Begin here and in ``other``; whether both pin the same snapshot, else only this begins.
+
+        The data version that ``other`` sees changes with every commit of anybody else
+        (https://www.sqlite.org/pragma.html#pragma_data_version), so where it is the same before
+        and after, nobody committed in between.
+        """
+        for _ in range(_ATTEMPTS_TO_BEGIN):
+            version = other.rows(_DATA_VERSION)
+            self.begin()
+            other.begin()
+            if other.rows(_DATA_VERSION) == version:
+                return True
+            other.end()
+            self.end()
+        self.begin()
+        return False
+
+    def end(self) -> None:
+        """End the transaction."""
+        self._connection.set_autocommit(True)
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """The whole result of a small query."""

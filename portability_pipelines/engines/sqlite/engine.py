@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,8 +17,9 @@ from portability_pipelines.domain.tables import DateEncoding, DateEvidence, Sele
 from portability_pipelines.engines.sqlite.adbc import Connection, only_library, reading_failed
 from portability_pipelines.engines.sqlite.periods import UNIT, condition
 from portability_pipelines.engines.sqlite.records import SqliteRecords
+from portability_pipelines.engines.sqlite.scans import source
 from portability_pipelines.engines.sqlite.schema import identifier, tables_of
-from portability_pipelines.engines.sqlite.survey import source, survey
+from portability_pipelines.engines.sqlite.survey import survey
 from portability_pipelines.stores.working import working_folder
 
 LOCK_DEADLINE_SECONDS = 60
@@ -29,8 +30,10 @@ class SqliteSnapshot:
 
     engine = "sqlite"
 
-    def __init__(self, connection: Connection, taken_at: datetime) -> None:
-        self._connection = connection
+    def __init__(self, connections: Sequence[Connection], taken_at: datetime) -> None:
+        """See the same through every one of ``connections``, which are read side by side."""
+        self.connections = connections
+        self._connection = connection = connections[0]
         self.taken_at = taken_at
         self.engine_version = str(connection.rows("SELECT sqlite_version() AS v")[0]["v"])
         self.tool = f"adbc-driver-sqlite {version('adbc-driver-sqlite')}"
@@ -41,8 +44,8 @@ class SqliteSnapshot:
 
     def read(self, selection: Selection) -> SqliteRecords:
         """Survey ``selection`` and prepare to read it in one pass."""
-        contents = survey(self._connection, selection)
-        return SqliteRecords(self._connection, selection, contents)
+        contents = survey(self.connections, selection)
+        return SqliteRecords(self.connections, selection, contents)
 
     def dates(self, table: Table, column: str) -> DateEvidence:
         """Which months the values of ``column`` name, in whichever encoding dates most rows."""
@@ -110,11 +113,15 @@ class SqliteEngine:
         In the rollback modes a long read would keep writers out, so a frozen copy is read there.
         """
         self._require_file()
-        with only_library(self._path), closing(Connection(self._path, immutable=False)) as pinned:
-            pinned.begin()
+        with (
+            only_library(self._path),
+            closing(Connection(self._path, immutable=False)) as pinned,
+            closing(Connection(self._path, immutable=False)) as other,
+        ):
+            same = pinned.begin_with(other)
             taken_at = self._clock()
             if pinned.rows("PRAGMA journal_mode")[0]["journal_mode"] == "wal":
-                yield SqliteSnapshot(pinned, taken_at)
+                yield SqliteSnapshot((pinned, other) if same else (pinned,), taken_at)
                 return
         with (
             working_folder(self._scratch, "frozen-") as folder,
@@ -129,9 +136,8 @@ class SqliteEngine:
         with only_library(self._path):
             _copy(self._path, target)
         taken_at = self._clock()
-        with closing(Connection(target, immutable=True)) as connection:
-            connection.begin()
-            yield SqliteSnapshot(connection, taken_at)
+        with frozen_snapshot(target, taken_at) as snapshot:
+            yield snapshot
 
     def _require_file(self) -> None:
         if not self._path.is_file():
@@ -139,6 +145,16 @@ class SqliteEngine:
                 f"There is no SQLite database at {self._path}",
                 "Check the database's path; a relative path counts from the project folder.",
             )
+
+
+@contextmanager
+def frozen_snapshot(path: Path, taken_at: datetime) -> Iterator[SqliteSnapshot]:
+    """Read the file ``path``, which nobody writes to."""
+    with (
+        closing(Connection(path, immutable=True)) as one,
+        closing(Connection(path, immutable=True)) as other,
+    ):
+        yield SqliteSnapshot((one, other), taken_at)
 
 
 def _copy(path: Path, target: Path) -> None:

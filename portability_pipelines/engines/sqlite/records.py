@@ -7,7 +7,10 @@ as one Arrow column per kind and put together again here, value by value.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -17,11 +20,22 @@ from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Selection, StorageClass
 from portability_pipelines.engines.base import Contents
-from portability_pipelines.engines.sqlite.adbc import Connection
+from portability_pipelines.engines.prefetch import prefetched
+from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
 from portability_pipelines.engines.sqlite.periods import condition, periods_of, split
+from portability_pipelines.engines.sqlite.scans import (
+    is_one_month,
+    leads_an_index,
+    ranges,
+    row_id_of,
+    source,
+)
 from portability_pipelines.engines.sqlite.schema import identifier
-from portability_pipelines.engines.sqlite.survey import CLASSES, leads_an_index, source
+from portability_pipelines.engines.sqlite.survey import CLASSES
 from portability_pipelines.formats.records import ARROW_TYPES, records_schema
+
+_Item = tuple[Period, pa.RecordBatch] | None
+_END = None
 
 _SEEDS: dict[StorageClass, str] = {"integer": "0", "real": "0.0", "text": "''", "blob": "x''"}
 
@@ -30,30 +44,52 @@ class SqliteRecords:
     """The rows of one selection; see ``engines.base.Records``."""
 
     def __init__(
-        self, connection: Connection, selection: Selection, contents: dict[Period, Contents]
+        self,
+        connections: Sequence[Connection],
+        selection: Selection,
+        contents: dict[Period, Contents],
     ) -> None:
         self.contents: Mapping[Period, Contents] = contents
         self.unreadable_texts: Counter[tuple[Period, str]] = Counter()
-        self._connection = connection
+        self._counting = Lock()
+        self._connections = connections
         self._selection = selection
         self._kinds = [_kinds(contents, i) for i in range(len(selection.table.columns))]
 
-    def __iter__(self) -> Iterator[tuple[Period, pa.RecordBatch]]:
-        if not any(contents.rows for contents in self.contents.values()):
+    def __iter__(self) -> Generator[tuple[Period, pa.RecordBatch]]:
+        """Each connection reads a range of the table while the others read the next ones."""
+        rows = sum(contents.rows for contents in self.contents.values())
+        if not rows:
             return
+        parts = ranges(self._connections[0], self._selection, max(1, rows // BATCH_ROWS))
+        lanes = min(len(self._connections), len(parts))
+        with ExitStack() as stack:
+            readers = [
+                stack.enter_context(closing(prefetched(self._lane(connection, parts[i::lanes]))))
+                for i, connection in enumerate(self._connections[:lanes])
+            ]
+            for i in range(len(parts)):
+                yield from iter(partial(next, readers[i % lanes]), _END)
+
+    def _lane(self, connection: Connection, parts: Sequence[str]) -> Iterator[_Item]:
+        """The rows of ``parts``, one after the other, with ``_END`` after each."""
+        for within in parts:
+            yield from self._read(connection, within)
+            yield _END
+
+    def _read(self, connection: Connection, within: str) -> Iterator[_Item]:
         month = self._selection.month_column
         names = [column.name for column in self._selection.table.columns]
         place = names.index(month.name) if month else 0
         skip = 1
-        for raw in self._connection.batches(self._sql()):
+        for raw in connection.batches(self._sql(within)):
             batch = raw.slice(skip)
             skip = 0
-            parts = split(self._selection, batch, self._dates(batch, place))
-            for period, part in parts:
+            for period, part in split(self._selection, batch, self._dates(batch, place)):
                 if part.num_rows:
                     yield period, self._render(period, part)
 
-    def _sql(self) -> str:
+    def _sql(self, within: str) -> str:
         """A typed first row fixes the column types, which ADBC takes from the first batch."""
         seeds, values = [], []
         for i, column in enumerate(self._selection.table.columns):
@@ -63,22 +99,21 @@ class SqliteRecords:
                 seeds.append(f"{_SEEDS[kind]} AS c{i}_{kind}")
                 whole = f"CASE typeof({name}) WHEN '{kind}' THEN {name} END"
                 values.append(name if len(kinds) == 1 else whole)
-        return f"SELECT {', '.join(seeds)} UNION ALL SELECT * FROM ({self._select(values)})"
+        return f"SELECT {', '.join(seeds)} UNION ALL SELECT * FROM ({self._select(values, within)})"
 
-    def _select(self, values: list[str]) -> str:
+    def _select(self, values: list[str], within: str) -> str:
         table = self._selection.table
         order = f" ORDER BY {', '.join(table.order_by)}" if table.order_by else ""
         listed = f"SELECT {', '.join(values)}"
-        one_month = len(self._selection.months) == 1 and not self._selection.undated
-        row_id = table.order_by[0] if len(table.order_by) == 1 else ""
-        if not one_month or not row_id.isidentifier() or not self._index_helps():
-            return f"{listed} {source(self._selection, indexed=one_month)}{order}"
+        one_month, row_id = is_one_month(self._selection), row_id_of(self._selection)
+        if not one_month or not row_id or not self._index_helps():
+            return f"{listed} {source(self._selection, indexed=one_month, within=within)}{order}"
         # The index finds the row ids, which are then visited in order: no sort of whole rows.
         chosen = f"SELECT {row_id} FROM {identifier(table.name)} WHERE {condition(self._selection)}"
         return f"{listed} FROM {identifier(table.name)} WHERE {row_id} IN ({chosen}){order}"
 
     def _index_helps(self) -> bool:
-        return leads_an_index(self._connection, self._selection)
+        return leads_an_index(self._connections[0], self._selection)
 
     def _dates(self, batch: pa.RecordBatch, place: int) -> pa.Array:
         """The month column of ``batch``; where it mixes kinds, the kind that its dates have."""
@@ -116,7 +151,8 @@ class SqliteRecords:
             texts.validate(full=True)
         except pa.ArrowInvalid:
             values = [_decoded(value) for value in texts.cast(pa.binary()).to_pylist()]
-            self.unreadable_texts[period, column] += sum(not valid for _, valid in values)
+            with self._counting:
+                self.unreadable_texts[period, column] += sum(not valid for _, valid in values)
             return _strings(text for text, _ in values)
         return texts
 

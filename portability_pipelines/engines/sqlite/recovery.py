@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from portability_pipelines.engines.sqlite.adbc import Connection
-from portability_pipelines.engines.sqlite.engine import SqliteSnapshot
+from portability_pipelines.engines.sqlite.engine import SqliteSnapshot, frozen_snapshot
 
 PROBLEMS_SHOWN = 20
 
@@ -23,9 +22,6 @@ class SqliteRecovery:
         problems = [str(row["integrity_check"]) for row in found]
         return [] if problems == ["ok"] else problems
 
-    @contextmanager
-    def open(self, restored: Path) -> Iterator[SqliteSnapshot]:
+    def open(self, restored: Path) -> AbstractContextManager[SqliteSnapshot]:
         """A view of the restored file, which nobody else has open."""
-        with closing(Connection(restored, immutable=True)) as connection:
-            connection.begin()
-            yield SqliteSnapshot(connection, datetime.now(UTC))
+        return frozen_snapshot(restored, datetime.now(UTC))

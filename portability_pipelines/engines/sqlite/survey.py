@@ -1,23 +1,26 @@
 """What a selection is made of, counted by SQLite itself before anything is read.
 
-One pass counts, for each column, the values that are not of the kind its declaration promises.
-Only where there are some does a second pass count every storage class, month by month.
+One pass counts the rows with a value that is not of the kind its column's declaration promises.
+Only where there are some do others find the columns, and count every storage class month by month.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Column, Selection, StorageClass
 from portability_pipelines.engines.base import Contents
 from portability_pipelines.engines.sqlite.adbc import Connection
-from portability_pipelines.engines.sqlite.periods import (
-    bounds,
-    condition,
-    month_expression,
-    periods_of,
+from portability_pipelines.engines.sqlite.periods import bounds, month_expression, periods_of
+from portability_pipelines.engines.sqlite.scans import (
+    is_one_month,
+    leads_an_index,
+    ranges,
+    source,
 )
 from portability_pipelines.engines.sqlite.schema import identifier, literal
 
@@ -25,12 +28,13 @@ CLASSES: tuple[StorageClass, ...] = ("integer", "real", "text", "blob")
 _EXACT_IN_DOUBLE = 2**53
 
 
-def survey(connection: Connection, selection: Selection) -> dict[Period, Contents]:
-    """Rows and columns of every period of ``selection``."""
-    overall = _overall(connection, selection)
+def survey(connections: Sequence[Connection], selection: Selection) -> dict[Period, Contents]:
+    """Rows and columns of every period of ``selection``; all of ``connections`` share the work."""
+    connection = connections[0]
+    overall = _overall(connections, selection)
     rows = _rows_by_period(connection, selection, overall["n"])
     columns = selection.table.columns
-    mixed = [i for i in range(len(columns)) if overall[f"misfits{i}"]]
+    mixed = _mixed(connections, selection) if overall["misfits"] else []
     detail = _classes_by_period(connection, selection, mixed) if mixed else {}
     return {
         period: Contents(
@@ -44,22 +48,37 @@ def survey(connection: Connection, selection: Selection) -> dict[Period, Content
     }
 
 
-def source(selection: Selection, *, indexed: bool) -> str:
-    """``FROM .. WHERE ..`` of a selection, kept off its indexes where a scan is the faster road."""
-    where = condition(selection)
-    hint = "" if indexed or not selection.table.order_by else " NOT INDEXED"
-    return f"FROM {identifier(selection.table.name)}{hint}" + (f" WHERE {where}" if where else "")
+def _overall(connections: Sequence[Connection], selection: Selection) -> Counter[str]:
+    """How many rows there are, and how many of them have a value of an unexpected kind."""
+    any_misfit = " OR ".join(map(_misfit, selection.table.columns))
+    counts = f"count(*) AS n, count(*) FILTER (WHERE {any_misfit}) AS misfits"
+    return _summed(connections, selection, counts)
 
 
-def _overall(connection: Connection, selection: Selection) -> dict[str, Any]:
-    counts = ["count(*) AS n"]
-    for i, column in enumerate(selection.table.columns):
-        name = identifier(column.name)
-        misfit = f"CASE WHEN typeof({name}) <> '{column.expected}' THEN {name} END"
-        counts.append(f"count({misfit}) AS misfits{i}")
-    one_month = len(selection.months) == 1 and not selection.undated
-    sql = f"SELECT {', '.join(counts)} {source(selection, indexed=one_month)}"
-    return connection.rows(sql)[0]
+def _mixed(connections: Sequence[Connection], selection: Selection) -> list[int]:
+    """The places of the columns that hold values of an unexpected kind."""
+    columns = selection.table.columns
+    counts = (f"count(*) FILTER (WHERE {_misfit(c)}) AS c{i}" for i, c in enumerate(columns))
+    found = _summed(connections, selection, ", ".join(counts))
+    return [i for i in range(len(columns)) if found[f"c{i}"]]
+
+
+def _misfit(column: Column) -> str:
+    name = identifier(column.name)
+    return f"(typeof({name}) <> '{column.expected}' AND {name} NOTNULL)"
+
+
+def _summed(connections: Sequence[Connection], selection: Selection, counts: str) -> Counter[str]:
+    """Counts over the whole selection, each connection counting a range of it."""
+    parts = ranges(connections[0], selection, len(connections))
+
+    def count(connection: Connection, within: str) -> Counter[str]:
+        scanned = source(selection, indexed=is_one_month(selection), within=within)
+        (row,) = connection.rows(f"SELECT {counts} {scanned}")
+        return Counter(row)
+
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return sum(pool.map(count, connections, parts), Counter())
 
 
 def _rows_by_period(connection: Connection, selection: Selection, rows: int) -> dict[Period, int]:
@@ -84,20 +103,6 @@ def _rows_by_period(connection: Connection, selection: Selection, rows: int) -> 
             f" AS {identifier(str(month))}"
         )
     return dict(connection.rows(f"SELECT {', '.join(counts)}")[0])
-
-
-def leads_an_index(connection: Connection, selection: Selection) -> bool:
-    """Whether the month column comes first in an index that covers every row."""
-    column = selection.month_column
-    if column is None:
-        return False
-    found = connection.rows(
-        f"SELECT 1 AS yes FROM pragma_index_list({literal(selection.table.name)}) AS list "
-        "JOIN pragma_index_xinfo(list.name) AS part "
-        f"WHERE NOT list.\"partial\" AND part.seqno = 0 AND part.coll = 'BINARY' "
-        f"AND part.name = {literal(column.name)} COLLATE NOCASE"
-    )
-    return bool(found)
 
 
 def _classes_by_period(
