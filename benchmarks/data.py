@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -22,24 +23,31 @@ class Data:
     """``sample`` is the sample database as it is; in ``clean`` every value is of its column's type.
 
     ``misfits`` rows of ``sample`` hold a text in an INTEGER column, on which most peers stop.
+    ``busy`` is ``clean`` for others to write to.
     ``hard`` is small and clean, and holds reals of 17 digits, empty texts and texts with quotes,
     commas and line ends.
     """
 
     sample: Path
     clean: Path
+    busy: Path
     hard: Path
     misfits: int
 
 
 def prepare(folder: Path, rows: int) -> Data:
     """Write the databases into ``folder``."""
-    data = Data(folder / "sample.sqlite", folder / "clean.sqlite", folder / "hard.sqlite", 0)
+    sample, clean, busy, hard = (
+        folder / f"{n}.sqlite" for n in ("sample", "clean", "busy", "hard")
+    )
+    data = Data(sample, clean, busy, hard, 0)
     generate(data.sample, activity_rows=rows, until=_UNTIL)
     generate(data.clean, activity_rows=rows, until=_UNTIL)
     generate(data.hard, activity_rows=_HARD_ROWS, until=_UNTIL)
     _change(data.hard, _CLEANED, *_HARDENED)
-    return replace(data, misfits=_change(data.clean, _CLEANED))
+    cleaned = _change(data.clean, _CLEANED)
+    shutil.copy(data.clean, data.busy)
+    return replace(data, misfits=cleaned)
 
 
 _HARD_ROWS = 5_000

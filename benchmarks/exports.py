@@ -11,6 +11,7 @@ from benchmarks import report
 from benchmarks.contest import OURS, Contestant, Outcome, complaint, hold, run_python
 from benchmarks.data import ALL_MONTHS, ONE_MONTH, Data
 from benchmarks.tasks import Compression, Task
+from benchmarks.writer import writing
 
 MOST_TIMES = 1.2
 MOST_MIB = 300
@@ -33,12 +34,16 @@ _SHELL = Contestant("sqlite3 shell", "sqlite_shell", "export", needs=("sqlite3",
 
 @dataclass(frozen=True)
 class Contest:
-    """One table of the report; judged where ``hard`` names the database of hard values."""
+    """One table of the report; judged where it names further databases.
+
+    In ``hard`` values are hard to write; ``busy`` is written to while it is exported.
+    """
 
     title: str
     task: Task
     contestants: tuple[Contestant, ...]
     hard: str | None = None
+    busy: str | None = None
 
 
 def contests(data: Data) -> Iterator[Contest]:
@@ -46,7 +51,8 @@ def contests(data: Data) -> Iterator[Contest]:
     for form, compression in _FORMS:
         for months in (ONE_MONTH, ALL_MONTHS):
             task = Task(str(data.clean), "", months, form, compression)
-            yield Contest(_title(task), task, _contestants(task), str(data.hard))
+            others = (str(data.hard), str(data.busy))
+            yield Contest(_title(task), task, _contestants(task), *others)
     dirty = Task(str(data.sample), "", ALL_MONTHS, "parquet", "zstd")
     title = f"{_title(dirty)}, {data.misfits} texts among the integers"
     yield Contest(title, dirty, _contestants(dirty))
@@ -55,10 +61,16 @@ def contests(data: Data) -> Iterator[Contest]:
 def run(contest: Contest, rounds: int, folder: Path) -> list[report.Verdict]:
     """Hold ``contest``, compare every output with the database, and print the table."""
     held = hold(contest.contestants, contest.task, rounds, folder)
-    found = [replace(one, fault=one.fault or _difference(one, contest.task)) for one in held]
+    found = [
+        replace(one, fault=one.fault or _judged(one, contest.task, _REFERENCE)) for one in held
+    ]
     if contest.hard:
         hard = replace(contest.task, database=contest.hard)
-        found = [_tried(one, hard, folder) for one in found]
+        found = [_tried("hard values", one, hard, folder, _REFERENCE) for one in found]
+    if contest.busy:
+        busy = replace(contest.task, database=contest.busy)
+        with writing(contest.busy):
+            found = [_tried("others commit", one, busy, folder, _MOMENTS) for one in found]
     report.outcomes(contest.title, found)
     return _verdicts(contest, found) if contest.hard else []
 
@@ -77,19 +89,22 @@ def _contestants(task: Task) -> tuple[Contestant, ...]:
     return (*everybody, _PANDAS)
 
 
-def _difference(outcome: Outcome, task: Task) -> str | None:
-    """What the files of ``outcome`` say otherwise than the database; None where nothing."""
-    done = run_python("benchmarks.reference", task.to_json(), json.dumps(outcome.files))
+_REFERENCE, _MOMENTS = "benchmarks.reference", "benchmarks.moments"
+
+
+def _judged(outcome: Outcome, task: Task, judge: str) -> str | None:
+    """What ``judge`` finds wrong with the files of ``outcome``; None where nothing."""
+    done = run_python(judge, task.to_json(), json.dumps(outcome.files))
     return complaint(done.stderr) if done.returncode else done.stdout.strip() or None
 
 
-def _tried(outcome: Outcome, hard: Task, folder: Path) -> Outcome:
-    """``outcome`` with the fault that the contestant shows on hard values, if any."""
+def _tried(what: str, outcome: Outcome, task: Task, folder: Path, judge: str) -> Outcome:
+    """``outcome`` with the fault that the contestant shows on another task, if any."""
     if outcome.fault:
         return outcome
-    (tried,) = hold([outcome.contestant], hard, 1, folder / "hard")
-    fault = tried.fault or _difference(tried, hard)
-    return replace(outcome, fault=fault and f"hard values: {fault}")
+    (tried,) = hold([outcome.contestant], task, 0, folder / "tried")
+    fault = tried.fault or _judged(tried, task, judge)
+    return replace(outcome, fault=fault and f"{what}: {fault}")
 
 
 def _verdicts(contest: Contest, found: Sequence[Outcome]) -> list[report.Verdict]:

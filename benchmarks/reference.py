@@ -32,13 +32,13 @@ def main(written_task: str, written_files: str) -> None:
         for month in task.months:
             expected = _expected(connection, month)
             total += expected.num_rows
-            wrong += _differing(expected, _found(Path(files[month]), task, expected.schema))
+            wrong += _differing(expected, found(Path(files[month]), task, expected.schema))
     sys.stdout.write(f"{wrong:,} of {total:,} rows differ\n" if wrong else "")
 
 
 def _expected(connection: sqlite3.Connection, month: str) -> pa.Table:
     """The month's rows in the order of their ids; a column that mixes kinds as texts."""
-    declared = [row[1:3] for row in connection.execute(f"PRAGMA table_info({TABLE})")]
+    declared = _declared(connection)
     rows = connection.execute(f"{month_query(month)} ORDER BY id").fetchall()
     columns = dict(zip((name for name, _ in declared), zip(*rows, strict=True), strict=True))
     return pa.table({name: _array(columns[name], _TYPES[kind]) for name, kind in declared})
@@ -51,7 +51,17 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-def _found(path: Path, task: Task, schema: pa.Schema) -> pa.Table:
+def schema_of(database: str) -> pa.Schema:
+    """The types that the table declares."""
+    with closing(sqlite3.connect(database)) as connection:
+        return pa.schema([(name, _TYPES[kind]) for name, kind in _declared(connection)])
+
+
+def _declared(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    return [row[1:3] for row in connection.execute(f"PRAGMA table_info({TABLE})")]
+
+
+def found(path: Path, task: Task, schema: pa.Schema) -> pa.Table:
     """What the file, or the files of the folder, hold, in the order of their ids."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     read = {"parquet": _parquet, "csv": _csv, "jsonl": _json}[task.format]
