@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
-from portability_pipelines.domain.tables import DateEvidence, Selection, Table
+from portability_pipelines.domain.tables import DateEvidence, Selection, StorageClass, Table
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,27 @@ class Records(Protocol):
     def __iter__(self) -> Generator[tuple[Period, pa.RecordBatch]]: ...
 
 
+KindedColumn = Mapping[StorageClass, pa.Array]
+"""A column of some rows: an array of all the rows for each kind, NULL where the value is another.
+
+A kind that is missing is one that no value has.
+"""
+
+
+class Values(Protocol):
+    """Every value of a table with the kind that it is stored as, to be iterated once.
+
+    Yields the columns of some rows, of a bounded number, in the table's stable order. Other
+    threads read ahead; closing the iterator ends them.
+    """
+
+    @property
+    def rows(self) -> int:
+        """How many there are, counted by the database in the snapshot."""
+
+    def __iter__(self) -> Generator[Sequence[KindedColumn]]: ...
+
+
 class Snapshot(Protocol):
     """A consistent view of a database at ``taken_at`` (aware, UTC), whatever others write."""
 
@@ -60,6 +81,9 @@ class Snapshot(Protocol):
 
     def read(self, selection: Selection) -> Records:
         """Survey ``selection`` and prepare to read it."""
+
+    def values(self, table: Table) -> Values:
+        """Prepare to read all of ``table`` as it is stored."""
 
     def dates(self, table: Table, column: str) -> DateEvidence:
         """Which months the values of ``column`` name, in whichever encoding dates most rows."""

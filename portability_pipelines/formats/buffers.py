@@ -38,3 +38,8 @@ def value_bytes(values: pa.Array) -> tuple[npt.NDArray[np.int32], memoryview]:
     offsets = np.frombuffer(offset_buffer, np.int32, len(values) + 1, values.offset * 4)
     start, end = int(offsets[0]), int(offsets[-1])
     return offsets - offsets[0], memoryview(data or b"")[start:end]
+
+
+def little_endian(data: npt.NDArray[Any]) -> memoryview:
+    """``data`` for hashing, its bytes swapped on the machines that need it."""
+    return np.ascontiguousarray(data, data.dtype.newbyteorder("<")).data

@@ -21,14 +21,17 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from portability_pipelines.domain.errors import PermanentError
-from portability_pipelines.formats.buffers import numbers, validity_bytes, value_bytes
+from portability_pipelines.formats.buffers import (
+    little_endian,
+    numbers,
+    validity_bytes,
+    value_bytes,
+)
 from portability_pipelines.formats.records import ARROW_TYPES
 
 VERSION = "columns-sha256-v1"
@@ -84,7 +87,7 @@ class _FixedSize:
         if self._kind.kind == "f" and (nan := np.isnan(data)).any():
             data = np.where(nan, np.nan, data)
         self._validity.update(validity.data)
-        self._data.update(_little_endian(data))
+        self._data.update(little_endian(data))
 
     def digest(self) -> bytes:
         return _digest_of(self._heading, self._validity, self._data)
@@ -105,7 +108,7 @@ class _VariableSize:
         lengths = np.zeros(len(values), np.int32)
         lengths[validity.view(np.bool_)] = np.diff(offsets)
         self._validity.update(validity.data)
-        self._lengths.update(_little_endian(lengths))
+        self._lengths.update(little_endian(lengths))
         self._data.update(data)
 
     def digest(self) -> bytes:
@@ -124,8 +127,3 @@ def _heading(field: pa.Field) -> bytes:
 def _digest_of(heading: bytes, *streams: hashlib._Hash) -> bytes:
     digests = (stream.digest() for stream in streams)
     return hashlib.sha256(b"".join((heading, *digests))).digest()
-
-
-def _little_endian(data: npt.NDArray[Any]) -> memoryview:
-    """``data`` for hashing, its bytes swapped on the machines that need it."""
-    return np.ascontiguousarray(data, data.dtype.newbyteorder("<")).data

@@ -10,7 +10,6 @@ from threading import Event
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.manifest import FileEntry, TableEntry, path_part
 from portability_pipelines.domain.months import Period
-from portability_pipelines.domain.tables import Selection, Table
 from portability_pipelines.engines.base import Engine, Snapshot
 from portability_pipelines.filters.chain import stored_suffix, writing
 from portability_pipelines.filters.openpgp_keys import EncryptionKey, described
@@ -77,9 +76,4 @@ def _encrypted(
 
 
 def _digest_tables(snapshot: Snapshot, stop: Event) -> tuple[TableEntry, ...]:
-    return tuple(_digest_table(snapshot, table, stop) for table in snapshot.tables())
-
-
-def _digest_table(snapshot: Snapshot, table: Table, stop: Event) -> TableEntry:
-    digest, contents = digest_table(snapshot, Selection(table), stop)
-    return TableEntry(table.name, digest.rows, digest.hexdigest(), contents.columns, table.key)
+    return tuple(digest_table(snapshot, table, stop) for table in snapshot.tables())

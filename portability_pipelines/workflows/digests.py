@@ -1,4 +1,4 @@
-"""Digests of whole tables, taken where they are read."""
+"""Whole tables, counted and digested where they are read."""
 
 from __future__ import annotations
 
@@ -6,32 +6,37 @@ from contextlib import closing
 from threading import Event
 
 from portability_pipelines.domain.errors import PermanentError
-from portability_pipelines.domain.tables import Selection
-from portability_pipelines.engines.base import Contents, Snapshot
-from portability_pipelines.formats.digest import ContentDigest
-from portability_pipelines.formats.records import records_schema
+from portability_pipelines.domain.manifest import ColumnEntry, TableEntry
+from portability_pipelines.domain.tables import Column, Table
+from portability_pipelines.engines.base import Snapshot
+from portability_pipelines.formats.value_digest import ValueDigest
 
 
-def digest_table(
-    snapshot: Snapshot, selection: Selection, stop: Event | None = None
-) -> tuple[ContentDigest, Contents]:
-    """Digest every row of a whole-table selection, in bounded memory.
+def digest_table(snapshot: Snapshot, table: Table, stop: Event | None = None) -> TableEntry:
+    """Count and digest every row of ``table``, in bounded memory.
 
     Raises where the rows read are not as many as the database counts in the same snapshot. Ends
     early, with an error, once ``stop`` is set.
     """
-    records = snapshot.read(selection)
-    (contents,) = records.contents.values()
-    digest = ContentDigest(records_schema(contents.columns))
-    with closing(iter(records)) as batches:
-        for _, batch in batches:
-            digest.update(batch)
+    values = snapshot.values(table)
+    digest = ValueDigest([column.name for column in table.columns])
+    with closing(iter(values)) as batches:
+        for columns in batches:
+            digest.update(columns)
             if stop is not None and stop.is_set():
                 break
-    if digest.rows != contents.rows:
+    if digest.rows != values.rows:
         raise PermanentError(
-            f"{selection.table.name} gave {digest.rows} rows where its snapshot counts "
-            f"{contents.rows}",
+            f"{table.name} gave {digest.rows} rows where its snapshot counts {values.rows}",
             "Nothing was published. Check the database with PRAGMA integrity_check.",
         )
-    return digest, contents
+    entries = (_entry(column, digest, place) for place, column in enumerate(table.columns))
+    return TableEntry(table.name, digest.rows, digest.hexdigest(), tuple(entries), table.key)
+
+
+def _entry(column: Column, digest: ValueDigest, place: int) -> ColumnEntry:
+    held = {str(kind): count for kind, count in digest.counts(place).items() if count}
+    unexpected = set(held) - {column.expected}
+    return ColumnEntry(
+        column.name, column.declared_type, column.expected, held if unexpected else {}
+    )

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.manifest import MANIFEST_NAME, FileEntry, Manifest, TableEntry
-from portability_pipelines.domain.tables import Selection
 from portability_pipelines.engines.base import Recovery
 from portability_pipelines.formats.digest import ContentDigest
 from portability_pipelines.formats.records import records_schema
@@ -22,6 +21,9 @@ from portability_pipelines.workflows.drafts import Secrets
 from portability_pipelines.workflows.stored_files import StoredFile
 
 PROBLEMS_SHOWN = 5
+
+Content = tuple[int, str]
+"""How many rows a table has, and their digest."""
 
 
 @dataclass(frozen=True)
@@ -164,10 +166,9 @@ def _decoded(plain: Path, entry: FileEntry, table: TableEntry) -> tuple[Proof, .
                 digest.update(batch)
     except PermanentError as error:
         return (Proof("content_digest", False, f"{entry.name}: {error.message}"),)
-    return (
-        _rows_proof([table], {table.name: digest}, f"{entry.name}: "),
-        _digest_proof([table], {table.name: digest}, f"{entry.name}: "),
-    )
+    found = {table.name: (digest.rows, digest.hexdigest())}
+    where = f"{entry.name}: "
+    return (_rows_proof([table], found, where), _digest_proof([table], found, where))
 
 
 def _integrity(recovery: Recovery, restored: Path, engine: str) -> Proof:
@@ -187,8 +188,7 @@ def _drilled(recovery: Recovery, restored: Path, manifest: Manifest) -> tuple[Pr
     try:
         with recovery.open(restored) as snapshot:
             found = {
-                table.name: digest_table(snapshot, Selection(table))[0]
-                for table in snapshot.tables()
+                table.name: _found(digest_table(snapshot, table)) for table in snapshot.tables()
             }
     except PermanentError as error:
         return (Proof("restore_drill", False, error.message),)
@@ -204,25 +204,25 @@ def _drilled(recovery: Recovery, restored: Path, manifest: Manifest) -> tuple[Pr
     )
 
 
-def _rows_proof(
-    tables: list[TableEntry], found: dict[str, ContentDigest], where: str = ""
-) -> Proof:
+def _found(entry: TableEntry) -> Content:
+    return entry.rows, entry.digest
+
+
+def _rows_proof(tables: list[TableEntry], found: dict[str, Content], where: str = "") -> Proof:
     problems = [
-        f"{where}{table.name!r} has {found[table.name].rows:,} rows, in its snapshot {table.rows:,}"
+        f"{where}{table.name!r} has {found[table.name][0]:,} rows, in its snapshot {table.rows:,}"
         for table in tables
-        if found[table.name].rows != table.rows
+        if found[table.name][0] != table.rows
     ]
     held = f"{where}{sum(table.rows for table in tables):,} rows, as many as in the snapshot"
     return Proof("row_counts", not problems, _shortened(problems) or held)
 
 
-def _digest_proof(
-    tables: list[TableEntry], found: dict[str, ContentDigest], where: str = ""
-) -> Proof:
+def _digest_proof(tables: list[TableEntry], found: dict[str, Content], where: str = "") -> Proof:
     problems = [
         f"{where}other values of {table.name!r} than its snapshot held"
         for table in tables
-        if found[table.name].hexdigest() != table.digest
+        if found[table.name][1] != table.digest
     ]
     held = f"{where}every value is the snapshot's, by the digests of {len(tables)} tables"
     return Proof("content_digest", not problems, _shortened(problems) or held)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from portability_pipelines.domain.months import Period
-from portability_pipelines.domain.tables import Selection
-from portability_pipelines.engines.base import Engine, Records, Snapshot
+from portability_pipelines.domain.tables import Selection, Table
+from portability_pipelines.engines.base import Engine, KindedColumn, Records, Snapshot, Values
 from portability_pipelines.stores.base import Store
 
 
@@ -53,6 +53,21 @@ class _LossySnapshot(Disturbed):
 
     def read(self, selection: Selection) -> Records:
         return _LossyRecords(self.inner.read(selection), self._fault)
+
+    def values(self, table: Table) -> Values:
+        return _LossyValues(self.inner.values(table), self._fault)
+
+
+class _LossyValues(Disturbed):
+    def __init__(self, inner: Values, fault: Exception | None) -> None:
+        super().__init__(inner)
+        self._fault = fault
+
+    def __iter__(self) -> Generator[Sequence[KindedColumn]]:
+        for columns in self.inner:
+            yield [{kind: array.slice(1) for kind, array in each.items()} for each in columns]
+        if self._fault is not None:
+            raise self._fault
 
 
 class _LossyRecords(Disturbed):

@@ -8,7 +8,7 @@ process: closing a descriptor in one drops the POSIX locks of the other
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class Connection:
         """The whole result of a small query."""
         return [row for batch in self.batches(sql) for row in batch.to_pylist()]
 
-    def batches(self, sql: str) -> Iterator[pa.RecordBatch]:
+    def batches(self, sql: str) -> Generator[pa.RecordBatch]:
         """The result of ``sql`` in batches of ``BATCH_ROWS``; types follow the first row."""
         statement = self._manager.AdbcStatement(self._connection)
         try:

@@ -20,6 +20,7 @@ from portability_pipelines.engines.sqlite.records import SqliteRecords
 from portability_pipelines.engines.sqlite.scans import source
 from portability_pipelines.engines.sqlite.schema import identifier, tables_of
 from portability_pipelines.engines.sqlite.survey import survey
+from portability_pipelines.engines.sqlite.values import SqliteValues
 from portability_pipelines.stores.working import working_folder
 
 LOCK_DEADLINE_SECONDS = 60
@@ -46,6 +47,10 @@ class SqliteSnapshot:
         """Survey ``selection`` and prepare to read it in one pass."""
         contents = survey(self.connections, selection)
         return SqliteRecords(self.connections, selection, contents)
+
+    def values(self, table: Table) -> SqliteValues:
+        """Count the rows of ``table`` and prepare to read them as they are stored."""
+        return SqliteValues(self.connections, table)
 
     def dates(self, table: Table, column: str) -> DateEvidence:
         """Which months the values of ``column`` name, in whichever encoding dates most rows."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
-from functools import partial
 from threading import Lock
 from typing import Any
 
@@ -20,8 +18,9 @@ from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Selection, StorageClass
 from portability_pipelines.engines.base import Contents
-from portability_pipelines.engines.prefetch import prefetched
-from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
+from portability_pipelines.engines.sqlite.adbc import Connection
+from portability_pipelines.engines.sqlite.kinds import CLASSES, WINDOW_ROWS, kinded, seeded
+from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.periods import condition, periods_of, split
 from portability_pipelines.engines.sqlite.scans import (
     is_one_month,
@@ -31,13 +30,7 @@ from portability_pipelines.engines.sqlite.scans import (
     source,
 )
 from portability_pipelines.engines.sqlite.schema import identifier
-from portability_pipelines.engines.sqlite.survey import CLASSES
 from portability_pipelines.formats.records import ARROW_TYPES, records_schema
-
-_Item = tuple[Period, pa.RecordBatch] | None
-_END = None
-
-_SEEDS: dict[StorageClass, str] = {"integer": "0", "real": "0.0", "text": "''", "blob": "x''"}
 
 
 class SqliteRecords:
@@ -61,23 +54,10 @@ class SqliteRecords:
         rows = sum(contents.rows for contents in self.contents.values())
         if not rows:
             return
-        parts = ranges(self._connections[0], self._selection, max(1, rows // BATCH_ROWS))
-        lanes = min(len(self._connections), len(parts))
-        with ExitStack() as stack:
-            readers = [
-                stack.enter_context(closing(prefetched(self._lane(connection, parts[i::lanes]))))
-                for i, connection in enumerate(self._connections[:lanes])
-            ]
-            for i in range(len(parts)):
-                yield from iter(partial(next, readers[i % lanes]), _END)
+        parts = ranges(self._connections[0], self._selection, -(-rows // WINDOW_ROWS))
+        yield from side_by_side(self._connections, parts, self._read)
 
-    def _lane(self, connection: Connection, parts: Sequence[str]) -> Iterator[_Item]:
-        """The rows of ``parts``, one after the other, with ``_END`` after each."""
-        for within in parts:
-            yield from self._read(connection, within)
-            yield _END
-
-    def _read(self, connection: Connection, within: str) -> Iterator[_Item]:
+    def _read(self, connection: Connection, within: str) -> Iterator[tuple[Period, pa.RecordBatch]]:
         month = self._selection.month_column
         names = [column.name for column in self._selection.table.columns]
         place = names.index(month.name) if month else 0
@@ -90,27 +70,18 @@ class SqliteRecords:
                     yield period, self._render(period, part)
 
     def _sql(self, within: str) -> str:
-        """A typed first row fixes the column types, which ADBC takes from the first batch."""
-        seeds, values = [], []
-        for i, column in enumerate(self._selection.table.columns):
-            name = identifier(column.name)
-            kinds = self._kinds[i]
-            for kind in kinds:
-                seeds.append(f"{_SEEDS[kind]} AS c{i}_{kind}")
-                whole = f"CASE typeof({name}) WHEN '{kind}' THEN {name} END"
-                values.append(name if len(kinds) == 1 else whole)
-        return f"SELECT {', '.join(seeds)} UNION ALL SELECT * FROM ({self._select(values, within)})"
+        return seeded(self._selection.table.columns, self._kinds, self._scanned(within))
 
-    def _select(self, values: list[str], within: str) -> str:
+    def _scanned(self, within: str) -> str:
         table = self._selection.table
         order = f" ORDER BY {', '.join(table.order_by)}" if table.order_by else ""
-        listed = f"SELECT {', '.join(values)}"
         one_month, row_id = is_one_month(self._selection), row_id_of(self._selection)
         if not one_month or not row_id or not self._index_helps():
-            return f"{listed} {source(self._selection, indexed=one_month, within=within)}{order}"
+            return source(self._selection, indexed=one_month, within=within) + order
         # The index finds the row ids, which are then visited in order: no sort of whole rows.
-        chosen = f"SELECT {row_id} FROM {identifier(table.name)} WHERE {condition(self._selection)}"
-        return f"{listed} FROM {identifier(table.name)} WHERE {row_id} IN ({chosen}){order}"
+        name = identifier(table.name)
+        chosen = f"SELECT {row_id} FROM {name} WHERE {condition(self._selection)}"
+        return f"FROM {name} WHERE {row_id} IN ({chosen}){order}"
 
     def _index_helps(self) -> bool:
         return leads_an_index(self._connections[0], self._selection)
@@ -133,7 +104,7 @@ class SqliteRecords:
     def _column(
         self, period: Period, entry: ColumnEntry, place: int, batch: pa.RecordBatch
     ) -> pa.Array:
-        parts = {kind: batch.column(f"c{place}_{kind}") for kind in self._kinds[place]}
+        parts = dict(kinded(batch, place, self._kinds[place]))
         if "text" in parts:
             parts["text"] = self._readable(period, entry.name, parts["text"])
         wanted = ARROW_TYPES[entry.stored_type]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from portability_pipelines.domain.tables import Selection
-from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
+from portability_pipelines.engines.sqlite.adbc import Connection
+from portability_pipelines.engines.sqlite.kinds import WINDOW_ROWS
 from portability_pipelines.engines.sqlite.periods import condition
 from portability_pipelines.engines.sqlite.schema import identifier, literal
 
@@ -44,7 +45,7 @@ def ranges(connection: Connection, selection: Selection, most: int) -> tuple[str
     low, high = found["min"], found["max"]
     if low is None:
         return (EVERYTHING,)
-    width = max((high - low) // most + 1, BATCH_ROWS)
+    width = max((high - low) // most + 1, WINDOW_ROWS)
     return tuple(
         f"{row_id} BETWEEN {start} AND {min(start + width - 1, high)}"
         for start in range(low, high + 1, width)

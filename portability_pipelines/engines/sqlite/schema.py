@@ -109,3 +109,8 @@ def expected_class(declared_type: str) -> StorageClass:
         if any(mark in upper for mark in marks):
             return storage_class
     return "text"
+
+
+def has_real_affinity(declared_type: str) -> bool:
+    """Whether SQLite keeps every number of a column that is expected to hold reals as a real."""
+    return any(mark in declared_type.upper() for mark in ("REAL", "FLOA", "DOUB"))

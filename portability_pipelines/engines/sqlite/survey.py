@@ -15,6 +15,7 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Column, Selection, StorageClass
 from portability_pipelines.engines.base import Contents
 from portability_pipelines.engines.sqlite.adbc import Connection
+from portability_pipelines.engines.sqlite.kinds import CLASSES
 from portability_pipelines.engines.sqlite.periods import bounds, month_expression, periods_of
 from portability_pipelines.engines.sqlite.scans import (
     is_one_month,
@@ -24,7 +25,6 @@ from portability_pipelines.engines.sqlite.scans import (
 )
 from portability_pipelines.engines.sqlite.schema import identifier, literal
 
-CLASSES: tuple[StorageClass, ...] = ("integer", "real", "text", "blob")
 _EXACT_IN_DOUBLE = 2**53
 
 
@@ -34,7 +34,7 @@ def survey(connections: Sequence[Connection], selection: Selection) -> dict[Peri
     overall = _overall(connections, selection)
     rows = _rows_by_period(connection, selection, overall["n"])
     columns = selection.table.columns
-    mixed = _mixed(connections, selection) if overall["misfits"] else []
+    mixed = mixed_columns(connections, selection) if overall["misfits"] else []
     detail = _classes_by_period(connection, selection, mixed) if mixed else {}
     return {
         period: Contents(
@@ -55,7 +55,7 @@ def _overall(connections: Sequence[Connection], selection: Selection) -> Counter
     return _summed(connections, selection, counts)
 
 
-def _mixed(connections: Sequence[Connection], selection: Selection) -> list[int]:
+def mixed_columns(connections: Sequence[Connection], selection: Selection) -> list[int]:
     """The places of the columns that hold values of an unexpected kind."""
     columns = selection.table.columns
     counts = (f"count(*) FILTER (WHERE {_misfit(c)}) AS c{i}" for i, c in enumerate(columns))
