@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.contestants.ours import archivist, engine, in_silence, place
 from benchmarks.tasks import PASSPHRASE, Task
+from portability_pipelines.filters.chain import writing
 from portability_pipelines.filters.openpgp_keys import Passphrase
-from portability_pipelines.workflows.backup import back_up
+from portability_pipelines.stores.disk import sync
+from portability_pipelines.workflows.backup import CHUNK_BYTES, ZSTD_THREADS, back_up
 from portability_pipelines.workflows.drafts import Secrets
 
 LIBRARIES = {"backup": ("adbc_driver_manager", "adbc_driver_sqlite", "zstandard")}
@@ -22,6 +25,20 @@ def backup(task: Task) -> dict[str, str]:
     written = back_up(engine(task), "app", "2026-11", writer, in_silence)
     manifest = written.manifest
     return {"backup": place(writer, manifest.prefix, manifest.files[0].name)}
+
+
+def stream(task: Task) -> dict[str, str]:
+    """What other tools do too: the copy, compressed and encrypted, without a look at its tables."""
+    frozen, target = Path(task.folder, "copy.sqlite"), Path(task.folder, "app.sqlite.zst.gpg")
+    with (
+        engine(task).freeze(frozen),
+        target.open("xb") as sink,
+        writing(sink, key=Passphrase(PASSPHRASE), threads=ZSTD_THREADS) as chain,
+        frozen.open("rb") as plain,
+    ):
+        shutil.copyfileobj(plain, chain, CHUNK_BYTES)
+    sync(target)
+    return {"backup": str(target)}
 
 
 def restore(task: Task, files: dict[str, str]) -> Path:
