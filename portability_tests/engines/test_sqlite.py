@@ -268,6 +268,33 @@ def test_every_row_falls_in_one_month_or_among_the_undated(
     assert {p: [row[0] for row in rows] for p, rows in (together | undated).items()} == expected
 
 
+@pytest.mark.parametrize("index", [True, False], ids=["indexed", "not indexed"])
+@pytest.mark.parametrize("months", [1, 2, 5])
+@pytest.mark.parametrize(
+    "row_id",
+    ["i", "i * 7919 % 199999", "i + (i > 60000) * 1000000000000"],
+    ids=["in order", "scattered", "with a gap"],
+)
+def test_months_are_found_wherever_their_rows_lie(
+    tmp_path: Path, index: bool, months: int, row_id: str
+) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (i INTEGER PRIMARY KEY, made TEXT, n INT)",
+        "INSERT INTO t SELECT "
+        f"{row_id}, date('2024-11-01', (i / 500) || ' days'), i FROM ({numbers(100_000)})",
+        *(["CREATE INDEX by_made ON t (made)"] if index else []),
+    )
+    asked = tuple(months_between(Month(2025, 1), Month(2025, months)))
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
+        rows = "SELECT * FROM t WHERE substr(made, 1, 7) = ? ORDER BY i"
+        truth = {str(m): connection.execute(rows, (str(m),)).fetchall() for m in asked}
+    assert all(truth.values())
+    with engine.snapshot() as snapshot:
+        selection = Selection(table_named(snapshot, "t"), MonthColumn("made"), asked)
+        assert read_all(snapshot, selection) == truth
+
+
 def test_a_range_and_single_months_store_columns_alike(tmp_path: Path) -> None:
     engine = database(
         tmp_path,

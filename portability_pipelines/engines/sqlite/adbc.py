@@ -120,6 +120,13 @@ class Connection:
         self._database.close()
 
 
+def driver_version() -> str:
+    """The version of the driver, which carries its own SQLite."""
+    import adbc_driver_sqlite
+
+    return str(adbc_driver_sqlite.__version__)  # type: ignore[attr-defined]
+
+
 _ADVICE = {
     "not a database": "Point the database's path at an SQLite file.",
     "malformed": "The file is damaged; restore a backup of it or run sqlite3's .recover on it.",

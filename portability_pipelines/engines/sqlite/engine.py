@@ -7,17 +7,21 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
 from portability_pipelines.domain.errors import PermanentError, TransientError
 from portability_pipelines.domain.months import Month
 from portability_pipelines.domain.tables import DateEncoding, DateEvidence, Selection, Table
-from portability_pipelines.engines.sqlite.adbc import Connection, only_library, reading_failed
+from portability_pipelines.engines.sqlite.adbc import (
+    Connection,
+    driver_version,
+    only_library,
+    reading_failed,
+)
 from portability_pipelines.engines.sqlite.periods import UNIT, condition
 from portability_pipelines.engines.sqlite.records import SqliteRecords
-from portability_pipelines.engines.sqlite.scans import source
+from portability_pipelines.engines.sqlite.scans import Scan, source
 from portability_pipelines.engines.sqlite.schema import identifier, tables_of
 from portability_pipelines.engines.sqlite.survey import survey
 from portability_pipelines.engines.sqlite.values import SqliteValues
@@ -37,7 +41,7 @@ class SqliteSnapshot:
         self._connection = connection = connections[0]
         self.taken_at = taken_at
         self.engine_version = str(connection.rows("SELECT sqlite_version() AS v")[0]["v"])
-        self.tool = f"adbc-driver-sqlite {version('adbc-driver-sqlite')}"
+        self.tool = f"adbc-driver-sqlite {driver_version()}"
 
     def tables(self) -> tuple[Table, ...]:
         """Every table with rows of its own, in name order."""
@@ -45,8 +49,8 @@ class SqliteSnapshot:
 
     def read(self, selection: Selection) -> SqliteRecords:
         """Survey ``selection`` and prepare to read it in one pass."""
-        contents = survey(self.connections, selection)
-        return SqliteRecords(self.connections, selection, contents)
+        scan = Scan.planned(self._connection, selection)
+        return SqliteRecords(self.connections, scan, survey(self.connections, scan))
 
     def values(self, table: Table) -> SqliteValues:
         """Count the rows of ``table`` and prepare to read them as they are stored."""
@@ -67,9 +71,7 @@ class SqliteSnapshot:
             for label, sql in candidates.items()
         ]
         whole = Selection(table)
-        row = self._connection.rows(
-            f"SELECT count(*) AS n, {', '.join(parts)} {source(whole, indexed=True)}"
-        )[0]
+        row = self._connection.rows(f"SELECT count(*) AS n, {', '.join(parts)} {source(whole)}")[0]
         best = max(candidates, key=lambda label: int(row[f"{label}_n"]))
         dated, low, high = (row[f"{best}_{part}"] for part in ("n", "low", "high"))
         edges = (Month.parse(low), Month.parse(high)) if dated else (None, None)
@@ -83,7 +85,7 @@ class SqliteSnapshot:
         shown = " || ', ' || ".join(f"quote({part})" for part in key) or "'(no key)'"
         joined = "AND" if condition(selection) else "WHERE"
         rows = self._connection.rows(
-            f"SELECT {shown} AS k {source(selection, indexed=True)} {joined} "
+            f"SELECT {shown} AS k {source(selection)} {joined} "
             f"typeof({identifier(column)}) NOT IN ('null', '{expected}') LIMIT {limit}"
         )
         return [row["k"] for row in rows]

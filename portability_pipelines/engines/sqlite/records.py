@@ -16,20 +16,13 @@ import pyarrow.compute as pc
 
 from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
-from portability_pipelines.domain.tables import Selection, StorageClass
+from portability_pipelines.domain.tables import StorageClass
 from portability_pipelines.engines.base import Contents
 from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES, WINDOW_ROWS, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
-from portability_pipelines.engines.sqlite.periods import condition, periods_of, split
-from portability_pipelines.engines.sqlite.scans import (
-    is_one_month,
-    leads_an_index,
-    ranges,
-    row_id_of,
-    source,
-)
-from portability_pipelines.engines.sqlite.schema import identifier
+from portability_pipelines.engines.sqlite.periods import periods_of, split
+from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.formats.records import ARROW_TYPES, records_schema
 
 
@@ -39,52 +32,41 @@ class SqliteRecords:
     def __init__(
         self,
         connections: Sequence[Connection],
-        selection: Selection,
+        scan: Scan,
         contents: dict[Period, Contents],
     ) -> None:
         self.contents: Mapping[Period, Contents] = contents
         self.unreadable_texts: Counter[tuple[Period, str]] = Counter()
         self._counting = Lock()
         self._connections = connections
-        self._selection = selection
-        self._kinds = [_kinds(contents, i) for i in range(len(selection.table.columns))]
+        self._scan = scan
+        self._selection = scan.selection
+        self._kinds = [_kinds(contents, i) for i in range(len(scan.selection.table.columns))]
 
     def __iter__(self) -> Generator[tuple[Period, pa.RecordBatch]]:
         """Each connection reads a range of the table while the others read the next ones."""
         rows = sum(contents.rows for contents in self.contents.values())
         if not rows:
             return
-        parts = ranges(self._connections[0], self._selection, -(-rows // WINDOW_ROWS))
+        parts = self._scan.parts(-(-rows // WINDOW_ROWS))
         yield from side_by_side(self._connections, parts, self._read)
 
-    def _read(self, connection: Connection, within: str) -> Iterator[tuple[Period, pa.RecordBatch]]:
+    def _read(self, connection: Connection, part: str) -> Iterator[tuple[Period, pa.RecordBatch]]:
         month = self._selection.month_column
         names = [column.name for column in self._selection.table.columns]
         place = names.index(month.name) if month else 0
+        for batch in self._batches(connection, part):
+            if batch.num_rows:
+                dates = self._dates(batch, place)
+                for period, rows in split(self._selection, batch, dates):
+                    yield period, self._render(period, rows)
+
+    def _batches(self, connection: Connection, part: str) -> Iterator[pa.RecordBatch]:
+        columns, scanned = self._selection.table.columns, self._scan.ordered_rows(part)
         skip = 1
-        for raw in connection.batches(self._sql(within)):
-            batch = raw.slice(skip)
+        for batch in connection.batches(seeded(columns, self._kinds, scanned)):
+            yield batch.slice(skip)
             skip = 0
-            for period, part in split(self._selection, batch, self._dates(batch, place)):
-                if part.num_rows:
-                    yield period, self._render(period, part)
-
-    def _sql(self, within: str) -> str:
-        return seeded(self._selection.table.columns, self._kinds, self._scanned(within))
-
-    def _scanned(self, within: str) -> str:
-        table = self._selection.table
-        order = f" ORDER BY {', '.join(table.order_by)}" if table.order_by else ""
-        one_month, row_id = is_one_month(self._selection), row_id_of(self._selection)
-        if not one_month or not row_id or not self._index_helps():
-            return source(self._selection, indexed=one_month, within=within) + order
-        # The index finds the row ids, which are then visited in order: no sort of whole rows.
-        name = identifier(table.name)
-        chosen = f"SELECT {row_id} FROM {name} WHERE {condition(self._selection)}"
-        return f"FROM {name} WHERE {row_id} IN ({chosen}){order}"
-
-    def _index_helps(self) -> bool:
-        return leads_an_index(self._connections[0], self._selection)
 
     def _dates(self, batch: pa.RecordBatch, place: int) -> pa.Array:
         """The month column of ``batch``; where it mixes kinds, the kind that its dates have."""

@@ -1,6 +1,8 @@
-"""How a selection is scanned: ``FROM .. WHERE``, and in ranges that connections share."""
+"""How the rows of a selection are found: ``FROM .. WHERE ..``, cut into ranges to be shared."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from portability_pipelines.domain.tables import Selection
 from portability_pipelines.engines.sqlite.adbc import Connection
@@ -10,46 +12,82 @@ from portability_pipelines.engines.sqlite.schema import identifier, literal
 
 EVERYTHING = ""
 
+# The nightly exports ask for two months. An index finds so few in no time, where it covers them.
+_FEW_MONTHS = 3
 
-def source(selection: Selection, *, indexed: bool, within: str = EVERYTHING) -> str:
-    """``FROM .. WHERE ..`` of a selection, kept off its indexes where a scan is the faster road."""
+# Where the rows of some months lie among at most so many others, the range is scanned.
+_DENSE = 4
+
+
+def source(selection: Selection, *, within: str = EVERYTHING, scanned: bool = False) -> str:
+    """``FROM .. WHERE ..`` of a selection; ``scanned`` keeps it off every index."""
     table = selection.table
-    hint = "" if indexed or not table.order_by else " NOT INDEXED"
+    hint = " NOT INDEXED" if scanned and table.order_by else ""
     where = " AND ".join(part for part in (condition(selection), within) if part)
     return f"FROM {identifier(table.name)}{hint}" + (f" WHERE {where}" if where else "")
 
 
-def is_one_month(selection: Selection) -> bool:
-    """Whether so few rows are asked for that an index is the faster road."""
-    return len(selection.months) == 1 and not selection.undated
+@dataclass(frozen=True)
+class Scan:
+    """The way to the rows of ``selection`` that reads least.
 
-
-def row_id_of(selection: Selection) -> str | None:
-    """The row id in whose order the table is read; None where it is read by its key."""
-    order = selection.table.order_by
-    return order[0] if len(order) == 1 and order[0].isidentifier() else None
-
-
-def ranges(connection: Connection, selection: Selection, most: int) -> tuple[str, ...]:
-    """Conditions on the row id that together hold for every row, in the order of the rows.
-
-    At most ``most``, fewer where a range would not fill a batch, and one that is always true where
-    the table is not read by row id or an index finds the rows.
+    ``edges`` are row ids between which all of them lie; None where they are not read by row id, or
+    lie so far apart that the index is to find each (``indexed``).
     """
-    row_id = row_id_of(selection)
-    if row_id is None or is_one_month(selection):
-        return (EVERYTHING,)
-    table = identifier(selection.table.name)
-    edges = (f"(SELECT {edge}({row_id}) FROM {table}) AS {edge}" for edge in ("min", "max"))
-    (found,) = connection.rows(f"SELECT {', '.join(edges)}")
-    low, high = found["min"], found["max"]
-    if low is None:
-        return (EVERYTHING,)
-    width = max((high - low) // most + 1, WINDOW_ROWS)
-    return tuple(
-        f"{row_id} BETWEEN {start} AND {min(start + width - 1, high)}"
-        for start in range(low, high + 1, width)
-    )
+
+    selection: Selection
+    row_id: str | None
+    edges: tuple[int, int] | None
+    indexed: bool = False
+
+    @classmethod
+    def planned(cls, connection: Connection, selection: Selection) -> Scan:
+        """Look at the table's row ids and indexes, not at its rows."""
+        row_id = _row_id_of(selection)
+        few = 0 < len(selection.months) <= _FEW_MONTHS and not selection.undated
+        if row_id is None:
+            return cls(selection, None, None, indexed=few)
+        if few and leads_an_index(connection, selection):
+            (found,) = connection.rows(
+                f"SELECT count(*) AS n, min({row_id}) AS low, max({row_id}) AS high "
+                f"{source(selection)}"
+            )
+            if found["n"] and found["high"] - found["low"] < _DENSE * found["n"]:
+                return cls(selection, row_id, (found["low"], found["high"]))
+            return cls(selection, row_id, None, indexed=True)
+        table = identifier(selection.table.name)
+        ends = (f"(SELECT {end}({row_id}) FROM {table}) AS {end}" for end in ("min", "max"))
+        (found,) = connection.rows(f"SELECT {', '.join(ends)}")
+        empty = found["min"] is None
+        return cls(selection, row_id, None if empty else (found["min"], found["max"]))
+
+    def parts(self, most: int) -> tuple[str, ...]:
+        """Conditions that together hold for every row, in the order of the rows.
+
+        At most ``most``, and fewer where one would not fill a batch.
+        """
+        if self.edges is None:
+            return (EVERYTHING,)
+        low, high = self.edges
+        width = max((high - low) // most + 1, WINDOW_ROWS)
+        return tuple(
+            f"{self.row_id} BETWEEN {start} AND {min(start + width - 1, high)}"
+            for start in range(low, high + 1, width)
+        )
+
+    def rows(self, within: str) -> str:
+        """``FROM .. WHERE ..`` of the rows of one part, or of a part and a condition more."""
+        return source(self.selection, within=within, scanned=not self.indexed)
+
+    def ordered_rows(self, within: str) -> str:
+        """The same with ``ORDER BY`` the table's stable order."""
+        table = self.selection.table
+        order = f" ORDER BY {', '.join(table.order_by)}" if table.order_by else ""
+        if not self.indexed or self.row_id is None:
+            return self.rows(within) + order
+        # The index finds the row ids, which are then visited in order: no sort of whole rows.
+        chosen = f"SELECT {self.row_id} {source(self.selection)}"
+        return f"FROM {identifier(table.name)} WHERE {self.row_id} IN ({chosen}){order}"
 
 
 def leads_an_index(connection: Connection, selection: Selection) -> bool:
@@ -64,3 +102,8 @@ def leads_an_index(connection: Connection, selection: Selection) -> bool:
         f"AND part.name = {literal(column.name)} COLLATE NOCASE"
     )
     return bool(found)
+
+
+def _row_id_of(selection: Selection) -> str | None:
+    order = selection.table.order_by
+    return order[0] if len(order) == 1 and order[0].isidentifier() else None

@@ -17,25 +17,20 @@ from portability_pipelines.engines.base import Contents
 from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES
 from portability_pipelines.engines.sqlite.periods import bounds, month_expression, periods_of
-from portability_pipelines.engines.sqlite.scans import (
-    is_one_month,
-    leads_an_index,
-    ranges,
-    source,
-)
+from portability_pipelines.engines.sqlite.scans import Scan, leads_an_index, source
 from portability_pipelines.engines.sqlite.schema import identifier, literal
 
 _EXACT_IN_DOUBLE = 2**53
 
 
-def survey(connections: Sequence[Connection], selection: Selection) -> dict[Period, Contents]:
-    """Rows and columns of every period of ``selection``; all of ``connections`` share the work."""
-    connection = connections[0]
-    overall = _overall(connections, selection)
+def survey(connections: Sequence[Connection], scan: Scan) -> dict[Period, Contents]:
+    """Rows and columns of every period of a selection; all of ``connections`` share the work."""
+    connection, selection = connections[0], scan.selection
+    overall = _overall(connections, scan)
     rows = _rows_by_period(connection, selection, overall["n"])
     columns = selection.table.columns
-    mixed = mixed_columns(connections, selection) if overall["misfits"] else []
-    detail = _classes_by_period(connection, selection, mixed) if mixed else {}
+    mixed = mixed_columns(connections, scan) if overall["misfits"] else []
+    detail = _classes_by_period(connection, scan, mixed) if mixed else {}
     return {
         period: Contents(
             count,
@@ -48,18 +43,18 @@ def survey(connections: Sequence[Connection], selection: Selection) -> dict[Peri
     }
 
 
-def _overall(connections: Sequence[Connection], selection: Selection) -> Counter[str]:
+def _overall(connections: Sequence[Connection], scan: Scan) -> Counter[str]:
     """How many rows there are, and how many of them have a value of an unexpected kind."""
-    any_misfit = " OR ".join(map(_misfit, selection.table.columns))
+    any_misfit = " OR ".join(map(_misfit, scan.selection.table.columns))
     counts = f"count(*) AS n, count(*) FILTER (WHERE {any_misfit}) AS misfits"
-    return _summed(connections, selection, counts)
+    return _summed(connections, scan, counts)
 
 
-def mixed_columns(connections: Sequence[Connection], selection: Selection) -> list[int]:
+def mixed_columns(connections: Sequence[Connection], scan: Scan) -> list[int]:
     """The places of the columns that hold values of an unexpected kind."""
-    columns = selection.table.columns
+    columns = scan.selection.table.columns
     counts = (f"count(*) FILTER (WHERE {_misfit(c)}) AS c{i}" for i, c in enumerate(columns))
-    found = _summed(connections, selection, ", ".join(counts))
+    found = _summed(connections, scan, ", ".join(counts))
     return [i for i in range(len(columns)) if found[f"c{i}"]]
 
 
@@ -68,13 +63,12 @@ def _misfit(column: Column) -> str:
     return f"(typeof({name}) <> '{column.expected}' AND {name} NOTNULL)"
 
 
-def _summed(connections: Sequence[Connection], selection: Selection, counts: str) -> Counter[str]:
-    """Counts over the whole selection, each connection counting a range of it."""
-    parts = ranges(connections[0], selection, len(connections))
+def _summed(connections: Sequence[Connection], scan: Scan, counts: str) -> Counter[str]:
+    """Counts over the whole selection, each connection counting a part of it."""
+    parts = scan.parts(len(connections))
 
     def count(connection: Connection, within: str) -> Counter[str]:
-        scanned = source(selection, indexed=is_one_month(selection), within=within)
-        (row,) = connection.rows(f"SELECT {counts} {scanned}")
+        (row,) = connection.rows(f"SELECT {counts} {scan.rows(within)}")
         return Counter(row)
 
     with ThreadPoolExecutor(len(parts)) as pool:
@@ -91,7 +85,7 @@ def _rows_by_period(connection: Connection, selection: Selection, rows: int) -> 
     if not leads_an_index(connection, selection):
         grouped = connection.rows(
             f"SELECT {month_expression(column)} AS period, count(*) AS n "
-            f"{source(selection, indexed=True)} GROUP BY 1"
+            f"{source(selection)} GROUP BY 1"
         )
         found = {row["period"]: row["n"] for row in grouped}
         return {period: found.get(period, 0) for period in periods}
@@ -106,8 +100,9 @@ def _rows_by_period(connection: Connection, selection: Selection, rows: int) -> 
 
 
 def _classes_by_period(
-    connection: Connection, selection: Selection, places: list[int]
+    connection: Connection, scan: Scan, places: list[int]
 ) -> dict[tuple[Period, int], ColumnEntry]:
+    selection = scan.selection
     periods = periods_of(selection)
     by_month = len(periods) > 1 and selection.month_column is not None
     period = month_expression(selection.month_column) if by_month else literal(periods[0])  # type: ignore[arg-type]
@@ -115,11 +110,10 @@ def _classes_by_period(
     for i in places:
         name = identifier(selection.table.columns[i].name)
         counts += [f"sum(typeof({name}) = '{kind}') AS {kind}{i}" for kind in CLASSES]
-        whole = f"CASE typeof({name}) WHEN 'integer' THEN {name} END"
-        counts += [f"min({whole}) AS low{i}", f"max({whole}) AS high{i}"]
-    rows = connection.rows(
-        f"SELECT {', '.join(counts)} {source(selection, indexed=not by_month)} GROUP BY 1"
-    )
+        integer = f"CASE typeof({name}) WHEN 'integer' THEN {name} END"
+        counts += [f"min({integer}) AS low{i}", f"max({integer}) AS high{i}"]
+    (whole,) = scan.parts(1)
+    rows = connection.rows(f"SELECT {', '.join(counts)} {scan.rows(whole)} GROUP BY 1")
     return {
         (row["period"], i): _entry(
             selection.table.columns[i],

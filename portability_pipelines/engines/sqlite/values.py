@@ -1,7 +1,9 @@
 """Every value of a table with the kind that it is stored as, for a digest of the whole table.
 
-A window of rows is read as if its columns held what they declare, with a guard beside them that
-finds the others. Only a window that holds some is read again, kind by kind.
+A window of rows is read as if its columns held what they declare. ADBC gives a column one type. A
+value that this type cannot carry, in the first batch of a query, changes the type, which is seen;
+some values it turns into others without a word, and a guard beside the columns finds those. Only
+the columns of a window where that happens are read again, kind by kind.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from portability_pipelines.engines.sqlite.kinds import (
     seeded,
 )
 from portability_pipelines.engines.sqlite.lanes import side_by_side
-from portability_pipelines.engines.sqlite.scans import EVERYTHING, ranges, row_id_of, source
+from portability_pipelines.engines.sqlite.scans import EVERYTHING, Scan, source
 from portability_pipelines.engines.sqlite.schema import has_real_affinity, identifier
 from portability_pipelines.engines.sqlite.survey import mixed_columns
 from portability_pipelines.formats.records import ARROW_TYPES
@@ -34,47 +36,35 @@ class SqliteValues:
     def __init__(self, connections: Sequence[Connection], table: Table) -> None:
         self._connections = connections
         self._columns = table.columns
-        self._selection = Selection(table)
+        self._scan = Scan.planned(connections[0], Selection(table))
         self._declared: Kinds = [(column.expected,) for column in table.columns]
         signs = " OR ".join(filter(None, map(_sign, table.columns)))
-        self._guard = f"CASE WHEN {signs} THEN 1 END" if signs else "NULL"
-        counted = source(self._selection, indexed=True)
-        self.rows: int = connections[0].rows(f"SELECT count(*) AS n {counted}")[0]["n"]
+        self._guard = {"unexpected": f"CASE WHEN {signs} THEN 1 END" if signs else "NULL"}
+        counted = f"SELECT count(*) AS n {source(self._scan.selection)}"
+        self.rows: int = connections[0].rows(counted)[0]["n"]
 
     def __iter__(self) -> Generator[Sequence[KindedColumn]]:
-        if not self.rows:
-            return
-        first, selection = self._connections[0], self._selection
-        parts = ranges(first, selection, -(-self.rows // WINDOW_ROWS))
-        row_id = row_id_of(selection)
-        if row_id is None or parts == (EVERYTHING,):
-            yield from self._surveyed(first)
-        else:
-            yield from side_by_side(
-                self._connections,
-                parts,
-                lambda connection, part: self._windows(connection, part, row_id),
-            )
+        if self._scan.edges is None:
+            yield from self._surveyed(self._connections[0])
+        elif self.rows:
+            parts = self._scan.parts(-(-self.rows // WINDOW_ROWS))
+            yield from side_by_side(self._connections, parts, self._windows)
 
     def _surveyed(self, connection: Connection) -> Iterator[Sequence[KindedColumn]]:
         """The rows of a table that cannot be cut into windows."""
-        mixed = mixed_columns(self._connections, self._selection)
+        mixed = mixed_columns(self._connections, self._scan)
         kinds = [CLASSES if i in mixed else own for i, own in enumerate(self._declared)]
-        order = ", ".join(self._selection.table.order_by)
-        scanned = self._scanned(EVERYTHING) + (f" ORDER BY {order}" if order else "")
+        scanned = self._scan.ordered_rows(EVERYTHING)
         skip = 1
         for batch in connection.batches(seeded(self._columns, kinds, scanned)):
             yield _by_kind(batch.slice(skip), kinds)
             skip = 0
 
-    def _windows(
-        self, connection: Connection, part: str, row_id: str
-    ) -> Iterator[Sequence[KindedColumn]]:
+    def _windows(self, connection: Connection, part: str) -> Iterator[Sequence[KindedColumn]]:
         window = part
         while True:
-            scanned = f"{self._scanned(window)} ORDER BY {row_id}"
-            guarded = {"unexpected": self._guard}
-            batch = _first(connection, seeded(self._columns, self._declared, scanned, guarded))
+            scanned = self._scan.ordered_rows(window)
+            batch = _first(connection, seeded(self._columns, self._declared, scanned, self._guard))
             found = _by_kind(batch, self._declared)
             for i in self._mixed(batch):
                 column, kinds = [self._columns[i]], [CLASSES]
@@ -82,17 +72,12 @@ class SqliteValues:
             yield found
             if batch.num_rows < WINDOW_ROWS:
                 return
-            window = f"{part} AND {row_id} > {self._last(connection, scanned, row_id)}"
+            window = f"{part} AND {self._scan.row_id} > {self._last(connection, scanned)}"
 
-    def _last(self, connection: Connection, scanned: str, row_id: str) -> int:
+    def _last(self, connection: Connection, scanned: str) -> int:
         """The row id of the last row of a window that is full."""
-        (found,) = connection.rows(
-            f"SELECT {row_id} AS last {scanned} LIMIT 1 OFFSET {WINDOW_ROWS - 1}"
-        )
-        return int(found["last"])
-
-    def _scanned(self, within: str) -> str:
-        return source(self._selection, indexed=False, within=within)
+        rest = f"{scanned} LIMIT 1 OFFSET {WINDOW_ROWS - 1}"
+        return int(connection.rows(f"SELECT {self._scan.row_id} AS last {rest}")[0]["last"])
 
     def _mixed(self, batch: pa.RecordBatch) -> list[int]:
         """The columns of ``batch`` that hold, or may hold, a value of another kind."""
@@ -107,11 +92,7 @@ class SqliteValues:
 
 
 def _first(connection: Connection, sql: str) -> pa.RecordBatch:
-    """The first ``WINDOW_ROWS`` rows of what ``seeded`` gave.
-
-    They come in one batch with the seed. ADBC turns later values into the types of the first
-    batch, mostly without a word, so no other is asked for.
-    """
+    """The first ``WINDOW_ROWS`` rows of what ``seeded`` gave; they come in the seed's batch."""
     with closing(connection.batches(sql)) as batches:
         return next(batches).slice(1)
 
@@ -121,11 +102,10 @@ def _by_kind(batch: pa.RecordBatch, kinds: Kinds) -> list[KindedColumn]:
 
 
 def _sign(column: Column) -> str | None:
-    """SQL that is true of a value whose kind ADBC would change without a word; None for none.
+    """SQL that is true of a value that ADBC would change without a word; None for no such value.
 
-    Other kinds change the type that ADBC gives the whole column, which is seen. NULL, numbers,
-    texts and blobs sort in this order (https://www.sqlite.org/datatype3.html, section 4.1), and a
-    column of REAL affinity holds no integers (section 3).
+    NULL, numbers, texts and blobs sort in this order (https://www.sqlite.org/datatype3.html,
+    section 4.1), and a column of REAL affinity holds no integers (section 3).
     """
     name = identifier(column.name)
     if column.expected == "text":
