@@ -14,11 +14,11 @@ from portability_pipelines.stores.local import LocalStore
 from portability_pipelines.workflows.drafts import Archivist, Secrets, Written
 from portability_pipelines.workflows.export import ExportOptions, export_table
 
-_READING = ("adbc_driver_manager", "adbc_driver_sqlite")
+READING = ("adbc_driver_manager", "adbc_driver_sqlite", "importlib.resources", "zipfile")
 LIBRARIES = {
-    "parquet": (*_READING, "pyarrow.parquet"),
-    "csv": (*_READING, "zstandard"),
-    "jsonl": (*_READING, "polars", "zstandard"),
+    "parquet": (*READING, "pyarrow.parquet"),
+    "csv": (*READING, "zstandard"),
+    "jsonl": (*READING, "polars", "zstandard"),
 }
 
 

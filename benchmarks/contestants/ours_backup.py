@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.contestants.ours import archivist, engine, in_silence, place
+from benchmarks.contestants.ours import READING, archivist, engine, in_silence, place
 from benchmarks.tasks import PASSPHRASE, Task
 from portability_pipelines.filters.chain import writing
 from portability_pipelines.filters.openpgp_keys import Passphrase
@@ -15,7 +15,7 @@ from portability_pipelines.stores.disk import sync
 from portability_pipelines.workflows.backup import CHUNK_BYTES, ZSTD_THREADS, back_up
 from portability_pipelines.workflows.drafts import Secrets
 
-LIBRARIES = {"backup": ("adbc_driver_manager", "adbc_driver_sqlite", "zstandard")}
+LIBRARIES = {"backup": (*READING, "zstandard")}
 
 
 def backup(task: Task) -> dict[str, str]:

@@ -19,7 +19,7 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import StorageClass
 from portability_pipelines.engines.base import Contents
 from portability_pipelines.engines.sqlite.adbc import Connection
-from portability_pipelines.engines.sqlite.kinds import CLASSES, WINDOW_ROWS, kinded, seeded
+from portability_pipelines.engines.sqlite.kinds import CLASSES, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.periods import periods_of, split
 from portability_pipelines.engines.sqlite.scans import Scan
@@ -48,7 +48,7 @@ class SqliteRecords:
         rows = sum(contents.rows for contents in self.contents.values())
         if not rows:
             return
-        parts = self._scan.parts(-(-rows // WINDOW_ROWS))
+        parts = self._scan.windows(rows)
         yield from side_by_side(self._connections, parts, self._read)
 
     def _read(self, connection: Connection, part: str) -> Iterator[tuple[Period, pa.RecordBatch]]:

@@ -18,6 +18,9 @@ _FEW_MONTHS = 3
 # Where the rows of some months lie among at most so many others, the range is scanned.
 _DENSE = 4
 
+_FEWEST = 8
+_NARROWEST = 4096
+
 
 def source(selection: Selection, *, within: str = EVERYTHING, scanned: bool = False) -> str:
     """``FROM .. WHERE ..`` of a selection; ``scanned`` keeps it off every index."""
@@ -64,16 +67,22 @@ class Scan:
     def parts(self, most: int) -> tuple[str, ...]:
         """Conditions that together hold for every row, in the order of the rows.
 
-        At most ``most``, and fewer where one would not fill a batch.
+        At most ``most``, and fewer where they would be too small to be worth a query.
         """
         if self.edges is None:
             return (EVERYTHING,)
         low, high = self.edges
-        width = max((high - low) // most + 1, WINDOW_ROWS)
+        width = max((high - low) // most + 1, _NARROWEST)
         return tuple(
             f"{self.row_id} BETWEEN {start} AND {min(start + width - 1, high)}"
             for start in range(low, high + 1, width)
         )
+
+    def windows(self, rows: int) -> tuple[str, ...]:
+        """Parts of about a window each, and several even of few ``rows``: while one is written,
+        others are read.
+        """
+        return self.parts(max(_FEWEST, -(-rows // WINDOW_ROWS)))
 
     def rows(self, within: str) -> str:
         """``FROM .. WHERE ..`` of the rows of one part, or of a part and a condition more."""

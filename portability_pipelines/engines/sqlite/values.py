@@ -47,7 +47,7 @@ class SqliteValues:
         if self._scan.edges is None:
             yield from self._surveyed(self._connections[0])
         elif self.rows:
-            parts = self._scan.parts(-(-self.rows // WINDOW_ROWS))
+            parts = self._scan.windows(self.rows)
             yield from side_by_side(self._connections, parts, self._windows)
 
     def _surveyed(self, connection: Connection) -> Iterator[Sequence[KindedColumn]]:
