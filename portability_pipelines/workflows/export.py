@@ -29,6 +29,9 @@ Progress = Callable[[int, int], None]
 MISFITS_SHOWN = 5
 SAMPLE_ROWS = 5
 
+FEW_PERIODS = 3
+"""Up to so many, each file is compressed in a thread of its own, which takes some megabytes."""
+
 
 @dataclass(frozen=True)
 class ExportOptions:
@@ -61,10 +64,11 @@ def export_table(
     total = sum(contents.rows for contents in records.contents.values())
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
         parts: dict[Period, _Part] = {}
+        threads = int(len(records.contents) <= FEW_PERIODS)
         for period, contents in records.contents.items():
             name = dataset or selection.table.name
             draft = stack.enter_context(archivist.draft(database, "exports", name, period))
-            part = _part(draft, selection, contents, options)
+            part = _part(draft, selection, contents, options, threads)
             parts[period] = stack.enter_context(part)
         done = 0
         with closing(iter(records)) as batches:
@@ -101,12 +105,12 @@ def _refuse_mixed_types(snapshot: Snapshot, selection: Selection, records: Recor
 
 @contextmanager
 def _part(
-    draft: Draft, selection: Selection, contents: Contents, options: ExportOptions
+    draft: Draft, selection: Selection, contents: Contents, options: ExportOptions, threads: int
 ) -> Iterator[_Part]:
     with ExitStack() as files:
         part = _Part(draft, selection, contents, files)
         for name in options.formats:
-            part.open(FORMATS[name], options)
+            part.open(FORMATS[name], options, threads)
         yield part
 
 
@@ -130,14 +134,16 @@ class _Part:
         self._chains: list[tuple[str, str, FilteredWriter]] = []
         self._sample: tuple[dict[str, object], ...] = ()
 
-    def open(self, form: Format, options: ExportOptions) -> None:
-        """Begin the file of one format."""
+    def open(self, form: Format, options: ExportOptions, threads: int) -> None:
+        """Begin the file of one format; ``threads`` are zstd's, beside the caller's."""
         around: Compression = "none" if form.compresses_itself else options.compression
         stem = path_part(self._selection.table.name)
         name = f"{stem}{form.suffix}{stored_suffix(around, None)}"
         folder = self._draft.folder
         sink = self._files.enter_context((folder / name).open("xb"))
-        chain = self._files.enter_context(writing(sink, compression=around, scratch=folder))
+        chain = self._files.enter_context(
+            writing(sink, compression=around, threads=threads, scratch=folder)
+        )
         writer = form.open_writer(chain, self._schema, options.compression)
         self._writers.append(self._files.enter_context(writer))
         self._chains.append((name, form.name, chain))
