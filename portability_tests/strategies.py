@@ -108,3 +108,15 @@ def cuts(draw: st.DrawFn, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
     places = sorted(draw(st.lists(st.integers(0, batch.num_rows), max_size=4)))
     ends = zip([0, *places], [*places, batch.num_rows], strict=True)
     return [batch.slice(start, end - start) for start, end in ends]
+
+
+Value = int | float | str | bytes | None
+
+any_value: st.SearchStrategy[Value] = st.one_of(
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False),
+    st.text(_text_characters),
+    st.binary(max_size=20),
+)
+"""Values of every kind that SQLite stores."""

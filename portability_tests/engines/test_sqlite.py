@@ -17,35 +17,12 @@ from hypothesis import strategies as st
 
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.months import Month, months_between
-from portability_pipelines.domain.tables import MonthColumn, Selection, Table
+from portability_pipelines.domain.tables import MonthColumn, Selection
 from portability_pipelines.engines.sqlite.adbc import Connection, only_library
 from portability_pipelines.engines.sqlite.engine import SqliteEngine, SqliteSnapshot
-from portability_pipelines.formats.records import ARROW_TYPES, records_schema
-
-Value = int | float | str | bytes | None
-
-
-def database(folder: Path, *statements: str, wal: bool = True) -> SqliteEngine:
-    path = folder / "app.sqlite"
-    path.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA journal_mode = {'wal' if wal else 'delete'}")
-        for statement in statements:
-            connection.execute(statement)
-        connection.commit()
-    return SqliteEngine(path, folder / "scratch")
-
-
-def numbers(most: int) -> str:
-    """A query for 1 to ``most`` as ``i``, with a zero beside each."""
-    return (
-        f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most}) "
-        "SELECT i, 0 FROM n"
-    )
-
-
-def table_named(snapshot: SqliteSnapshot, name: str) -> Table:
-    return next(table for table in snapshot.tables() if table.name == name)
+from portability_pipelines.formats.records import records_schema
+from portability_tests.engines.databases import DECLARED, database, numbers, table_named
+from portability_tests.strategies import Value, any_value
 
 
 def read_all(snapshot: SqliteSnapshot, selection: Selection) -> dict[str, list[tuple[Value, ...]]]:
@@ -69,18 +46,6 @@ def as_exported(values: Iterable[Value], stored: str) -> list[Value]:
     return [text(value) if stored == "text" else value for value in values]
 
 
-VALUES = st.one_of(
-    st.none(),
-    st.integers(-(2**63), 2**63 - 1),
-    st.floats(allow_nan=False),
-    st.text(st.characters(exclude_categories=["Cs"])),
-    st.binary(max_size=20),
-)
-DECLARED = st.sampled_from(
-    ["", "INTEGER", "TEXT", "REAL", "BLOB", "DECIMAL(10,2)", "BOOLEAN", "DATETIME", "VARCHAR(9)"]
-)
-
-
 @settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -89,7 +54,8 @@ def test_every_value_of_any_storage_class_is_read_exactly(tmp_path: Path, data: 
     declared = data.draw(st.lists(DECLARED, min_size=1, max_size=4))
     clean = st.sampled_from([st.integers(-9, 9), st.floats(allow_nan=False), st.text("ab\0é")])
     columns = [
-        data.draw(st.one_of(st.just(VALUES), clean.map(lambda s: st.none() | s))) for _ in declared
+        data.draw(st.one_of(st.just(any_value), clean.map(lambda s: st.none() | s)))
+        for _ in declared
     ]
     rows = data.draw(st.lists(st.tuples(*columns), max_size=8))
     engine = database(
@@ -107,85 +73,6 @@ def test_every_value_of_any_storage_class_is_read_exactly(tmp_path: Path, data: 
     for place, entry in enumerate(entries):
         expected = as_exported([row[place] for row in truth], entry.stored_type)
         assert [row[place] for row in found] == expected, entry
-
-
-def stored_values(snapshot: SqliteSnapshot, table: str) -> list[tuple[Value, ...]]:
-    """The rows that ``values`` gives, each value as the kind that it was given as."""
-    found: list[tuple[Value, ...]] = []
-    values = snapshot.values(table_named(snapshot, table))
-    for columns in values:
-        merged = []
-        for column in columns:
-            assert {kind: array.type for kind, array in column.items()} == {
-                kind: ARROW_TYPES[kind] for kind in column
-            }
-            lists = [array.to_pylist() for array in column.values()]
-            held = [[v for v in row if v is not None] for row in zip(*lists, strict=True)]
-            assert all(len(row) <= 1 for row in held)
-            merged.append([row[0] if row else None for row in held])
-        found += zip(*merged, strict=True)
-    assert len(found) == values.rows
-    return found
-
-
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(data=st.data())
-def test_every_value_is_given_as_the_kind_that_it_is_stored_as(tmp_path: Path, data: Any) -> None:
-    declared = data.draw(st.lists(DECLARED, min_size=1, max_size=4))
-    rows = data.draw(st.lists(st.tuples(*(VALUES for _ in declared)), max_size=8))
-    key = data.draw(st.sampled_from(["k INTEGER PRIMARY KEY", "k INT", "k TEXT PRIMARY KEY"]))
-    without = " WITHOUT ROWID" if "TEXT" in key else ""
-    columns = ", ".join([key, *(f"c{i} {d}" for i, d in enumerate(declared))])
-    engine = database(tmp_path, f"CREATE TABLE t ({columns}){without}")
-    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
-        holes = ", ".join("?" * (len(declared) + 1))
-        numbered = [(i, *row) for i, row in enumerate(rows)]
-        connection.executemany(f"INSERT INTO t VALUES ({holes})", numbered)
-        connection.commit()
-        truth = connection.execute("SELECT * FROM t ORDER BY k").fetchall()
-    with engine.snapshot() as snapshot:
-        assert repr(stored_values(snapshot, "t")) == repr(truth)
-
-
-MISFITS = (
-    "UPDATE t SET a = 'text' WHERE i = 40000",
-    "UPDATE t SET b = x'00' WHERE i = 1",
-    "UPDATE t SET c = 7 WHERE i % 1000 = 0",
-    "UPDATE t SET d = 'text' WHERE i = 90000",
-)
-
-
-@pytest.mark.parametrize("step", [1, 3, 10**12], ids=["dense", "sparse", "far apart"])
-def test_misfits_in_a_large_table_are_given_as_they_are(tmp_path: Path, step: int) -> None:
-    engine = database(
-        tmp_path,
-        "CREATE TABLE t (i INTEGER PRIMARY KEY, a INT, b TEXT, c DECIMAL(10,2), d BLOB)",
-        f"INSERT INTO t SELECT i, i, 't' || i, i / 7.0, x'01' FROM ({numbers(100_000)})",
-        *MISFITS,
-        f"UPDATE t SET i = -i WHERE {step} > 1",
-        f"UPDATE t SET i = -i * {step} WHERE i < 0",
-        "INSERT INTO t VALUES (9223372036854775807, 1, '', 0.5, x'')",
-    )
-    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
-        truth = connection.execute("SELECT * FROM t ORDER BY i").fetchall()
-    with engine.snapshot() as snapshot:
-        assert repr(stored_values(snapshot, "t")) == repr(truth)
-
-
-def test_a_number_in_a_text_column_is_given_though_the_schema_was_changed_by_hand(
-    tmp_path: Path,
-) -> None:
-    engine = database(
-        tmp_path,
-        "CREATE TABLE t (c INTEGER)",
-        "INSERT INTO t VALUES (7), (1.5), ('x')",
-        "PRAGMA writable_schema = on",
-        "UPDATE sqlite_schema SET sql = 'CREATE TABLE t (c TEXT)'",
-    )
-    with engine.snapshot() as snapshot:
-        assert stored_values(snapshot, "t") == [(7,), (1.5,), ("x",)]
 
 
 def test_tables_of_every_make_are_found(tmp_path: Path) -> None:

@@ -14,19 +14,11 @@ from hypothesis import strategies as st
 from portability_pipelines.domain.tables import StorageClass
 from portability_pipelines.formats.records import ARROW_TYPES
 from portability_pipelines.formats.value_digest import ValueDigest
-
-Value = int | float | str | bytes | None
+from portability_tests.strategies import Value, any_value
 
 thorough = settings(max_examples=200, deadline=None)
 
-VALUES = st.one_of(
-    st.none(),
-    st.integers(-(2**63), 2**63 - 1),
-    st.floats(allow_nan=False),
-    st.text(st.characters(exclude_categories=["Cs"])),
-    st.binary(max_size=20),
-)
-ROWS = st.lists(st.tuples(VALUES, VALUES), max_size=12)
+ROWS = st.lists(st.tuples(any_value, any_value), max_size=12)
 KINDS: dict[type, StorageClass] = {int: "integer", float: "real", str: "text", bytes: "blob"}
 
 
@@ -101,7 +93,7 @@ def test_cuts_and_kinds_without_values_do_not_matter(
 def test_one_other_value_changes_it(rows: list[tuple[Value, ...]], data: st.DataObject) -> None:
     assume(rows)
     row = data.draw(st.integers(0, len(rows) - 1))
-    other = data.draw(VALUES)
+    other = data.draw(any_value)
     assume(repr(other) != repr(rows[row][1]))
     changed = [*rows[:row], (rows[row][0], other), *rows[row + 1 :]]
     assert digest(changed) != digest(rows)
