@@ -246,10 +246,10 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         import sys
         from pathlib import Path
         from portability_pipelines.stores.local import LocalStore
-        from portability_tests.workflows.walks import PARQUET, export, sample
+        from portability_tests.workflows.walks import EVERY_FORMAT, export, sample
         database = sample(Path(sys.argv[1]) / "big.sqlite", 300_000)
         store = LocalStore(Path(sys.argv[1]) / "store")
-        export(database, store, "user_activity", "timestamp", PARQUET)
+        export(database, store, "user_activity", "timestamp", EVERY_FORMAT)
         # ru_maxrss would count the peak of the process that started this one.
         status = Path("/proc/self/status").read_text().splitlines()
         peak = next(line for line in status if line.startswith("VmHWM"))
