@@ -15,6 +15,7 @@ from benchmarks.writer import writing
 
 MOST_TIMES = 1.2
 MOST_MIB = 300
+_REFERENCE, _MOMENTS = "benchmarks.reference", "benchmarks.moments"
 
 _FORMS: tuple[tuple[str, Compression], ...] = (
     ("parquet", "zstd"),
@@ -87,9 +88,6 @@ def _contestants(task: Task) -> tuple[Contestant, ...]:
     if task.format != "parquet":
         everybody.append(_SHELL)
     return (*everybody, _PANDAS)
-
-
-_REFERENCE, _MOMENTS = "benchmarks.reference", "benchmarks.moments"
 
 
 def _judged(outcome: Outcome, task: Task, judge: str) -> str | None:
