@@ -391,19 +391,6 @@ def test_rows_come_in_order_whatever_their_ids_are(tmp_path: Path, row_id: str) 
         assert read_all(snapshot, Selection(table_named(snapshot, "t")))["all"] == truth
 
 
-def test_a_frozen_copy_holds_commits_that_are_still_in_the_wal(tmp_path: Path) -> None:
-    engine = database(tmp_path, "CREATE TABLE t (n INT)")
-    copy = tmp_path / "copy.sqlite"
-    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as writer:
-        writer.execute("PRAGMA wal_autocheckpoint = 0")
-        writer.execute("INSERT INTO t VALUES (7)")
-        writer.commit()
-        with engine.freeze(copy) as snapshot:
-            assert read_all(snapshot, Selection(table_named(snapshot, "t")))["all"] == [(7,)]
-    assert copy.stat().st_mode & 0o777 == 0o600
-    assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy.sqlite"]
-
-
 def test_the_source_is_never_written_to(tmp_path: Path) -> None:
     engine = database(tmp_path, "CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)", wal=False)
     path = tmp_path / "app.sqlite"

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote
 
-from portability_pipelines.domain.errors import PermanentError, TransientError
+from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.months import Month
 from portability_pipelines.domain.tables import DateEncoding, DateEvidence, Selection, Table
-from portability_pipelines.engines.sqlite.adbc import (
-    Connection,
-    driver_version,
-    only_library,
-    reading_failed,
-)
+from portability_pipelines.engines.sqlite.adbc import Connection, driver_version, only_library
+from portability_pipelines.engines.sqlite.copying import copy_pinned
 from portability_pipelines.engines.sqlite.periods import UNIT, condition
 from portability_pipelines.engines.sqlite.records import SqliteRecords
 from portability_pipelines.engines.sqlite.scans import Scan, source
@@ -26,8 +19,6 @@ from portability_pipelines.engines.sqlite.schema import identifier, tables_of
 from portability_pipelines.engines.sqlite.survey import survey
 from portability_pipelines.engines.sqlite.values import SqliteValues
 from portability_pipelines.stores.working import working_folder
-
-LOCK_DEADLINE_SECONDS = 60
 
 
 class SqliteSnapshot:
@@ -138,10 +129,15 @@ class SqliteEngine:
 
     @contextmanager
     def freeze(self, target: Path) -> Iterator[SqliteSnapshot]:
-        """Copy the database in one step of SQLite's backup API and open the copy."""
+        """Copy the database under a read transaction and open the copy."""
         self._require_file()
-        with only_library(self._path):
-            _copy(self._path, target)
+        with (
+            only_library(self._path),
+            ExitStack() as held,
+            closing(Connection(self._path, immutable=False)) as pinned,
+        ):
+            pinned.begin()
+            copy_pinned(self._path, target, held)
         taken_at = self._clock()
         with frozen_snapshot(target, taken_at) as snapshot:
             yield snapshot
@@ -162,31 +158,3 @@ def frozen_snapshot(path: Path, taken_at: datetime) -> Iterator[SqliteSnapshot]:
         closing(Connection(path, immutable=True)) as other,
     ):
         yield SqliteSnapshot((one, other), taken_at)
-
-
-def _copy(path: Path, target: Path) -> None:
-    """One step with ``pages=-1``: with more, every commit of a writer would restart the copy."""
-    deadline = time.monotonic() + LOCK_DEADLINE_SECONDS
-
-    def give_up(status: int, remaining: int, total: int) -> None:
-        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED) and time.monotonic() > deadline:
-            raise TransientError(
-                f"{path.name} stayed locked for {LOCK_DEADLINE_SECONDS} seconds",
-                "A writer holds a long transaction; try again when it has ended.",
-            )
-
-    uri = f"file:{quote(str(path))}?mode=ro"
-    target.touch(mode=0o600)
-    try:
-        with (
-            closing(sqlite3.connect(uri, uri=True)) as live,
-            closing(sqlite3.connect(target)) as copy,
-        ):
-            copy.execute("PRAGMA synchronous = OFF")
-            live.backup(copy, pages=-1, progress=give_up)
-    except sqlite3.Error as error:
-        target.unlink(missing_ok=True)
-        raise reading_failed(path, error) from error
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise

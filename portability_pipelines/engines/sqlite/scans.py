@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from portability_pipelines.domain.tables import Selection
-from portability_pipelines.engines.sqlite.adbc import Connection
-from portability_pipelines.engines.sqlite.kinds import WINDOW_ROWS
+from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
 from portability_pipelines.engines.sqlite.periods import condition
 from portability_pipelines.engines.sqlite.schema import identifier, literal
 
@@ -79,10 +78,10 @@ class Scan:
         )
 
     def windows(self, rows: int) -> tuple[str, ...]:
-        """Parts of about a window each, and several even of few ``rows``: while one is written,
+        """Parts of about a batch each, and several even of few ``rows``: while one is written,
         others are read.
         """
-        return self.parts(max(_FEWEST, -(-rows // WINDOW_ROWS)))
+        return self.parts(max(_FEWEST, -(-rows // BATCH_ROWS)))
 
     def rows(self, within: str) -> str:
         """``FROM .. WHERE ..`` of the rows of one part, or of a part and a condition more."""

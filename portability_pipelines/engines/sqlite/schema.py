@@ -114,3 +114,8 @@ def expected_class(declared_type: str) -> StorageClass:
 def has_real_affinity(declared_type: str) -> bool:
     """Whether SQLite keeps every number of a column that is expected to hold reals as a real."""
     return any(mark in declared_type.upper() for mark in ("REAL", "FLOA", "DOUB"))
+
+
+def has_text_affinity(declared_type: str) -> bool:
+    """Whether SQLite keeps every number of a column that is expected to hold texts as a text."""
+    return any(mark in declared_type.upper() for mark in ("CHAR", "CLOB", "TEXT"))

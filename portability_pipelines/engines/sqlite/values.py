@@ -1,9 +1,9 @@
 """Every value of a table with the kind that it is stored as, for a digest of the whole table.
 
-A window of rows is read as if its columns held what they declare. ADBC gives a column one type. A
-value that this type cannot carry, in the first batch of a query, changes the type, which is seen;
-some values it turns into others without a word, and a guard beside the columns finds those. Only
-the columns of a window where that happens are read again, kind by kind.
+A window of rows, which is one batch, is read as if its columns held what they declare. ADBC gives
+a column the type that carries all its values in the first batch of a query, so that one of another
+kind shows in the type. Some values it turns into others without a word, and a guard beside the
+columns finds those. Only the columns of a window where either happens are read again, kind by kind.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import pyarrow as pa
 
 from portability_pipelines.domain.tables import Column, Selection, Table
 from portability_pipelines.engines.base import KindedColumn
-from portability_pipelines.engines.sqlite.adbc import Connection
-from portability_pipelines.engines.sqlite.kinds import (
-    CLASSES,
-    WINDOW_ROWS,
-    Kinds,
-    kinded,
-    seeded,
-)
+from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
+from portability_pipelines.engines.sqlite.kinds import CLASSES, Kinds, chosen, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.scans import EVERYTHING, Scan, source
-from portability_pipelines.engines.sqlite.schema import has_real_affinity, identifier
+from portability_pipelines.engines.sqlite.schema import (
+    has_real_affinity,
+    has_text_affinity,
+    identifier,
+)
 from portability_pipelines.engines.sqlite.survey import mixed_columns
 from portability_pipelines.formats.records import ARROW_TYPES
+
+_GUARD = "unexpected"
 
 
 class SqliteValues:
@@ -39,7 +39,7 @@ class SqliteValues:
         self._scan = Scan.planned(connections[0], Selection(table))
         self._declared: Kinds = [(column.expected,) for column in table.columns]
         signs = " OR ".join(filter(None, map(_sign, table.columns)))
-        self._guard = {"unexpected": f"CASE WHEN {signs} THEN 1 END" if signs else "NULL"}
+        self._guard = {_GUARD: f"CASE WHEN {signs} THEN 1 END"} if signs else {}
         counted = f"SELECT count(*) AS n {source(self._scan.selection)}"
         self.rows: int = connections[0].rows(counted)[0]["n"]
 
@@ -64,37 +64,45 @@ class SqliteValues:
         window = part
         while True:
             scanned = self._scan.ordered_rows(window)
-            batch = _first(connection, seeded(self._columns, self._declared, scanned, self._guard))
+            batch = _window(connection, chosen(self._columns, self._declared, scanned, self._guard))
+            if batch is None:
+                return
             found = _by_kind(batch, self._declared)
             for i in self._mixed(batch):
-                column, kinds = [self._columns[i]], [CLASSES]
-                (found[i],) = _by_kind(_first(connection, seeded(column, kinds, scanned)), kinds)
+                again = _window(connection, chosen([self._columns[i]], [CLASSES], scanned))
+                (found[i],) = _by_kind(again, [CLASSES])
             yield found
-            if batch.num_rows < WINDOW_ROWS:
+            if batch.num_rows < BATCH_ROWS:
                 return
             window = f"{part} AND {self._scan.row_id} > {self._last(connection, scanned)}"
 
     def _last(self, connection: Connection, scanned: str) -> int:
         """The row id of the last row of a window that is full."""
-        rest = f"{scanned} LIMIT 1 OFFSET {WINDOW_ROWS - 1}"
+        rest = f"{scanned} LIMIT 1 OFFSET {BATCH_ROWS - 1}"
         return int(connection.rows(f"SELECT {self._scan.row_id} AS last {rest}")[0]["last"])
 
     def _mixed(self, batch: pa.RecordBatch) -> list[int]:
         """The columns of ``batch`` that hold, or may hold, a value of another kind."""
-        guard = batch.column("unexpected")
-        suspected = guard.null_count < len(guard)
+        suspected = bool(self._guard) and _holds_values(batch.column(_GUARD))
         return [
             i
             for i, column in enumerate(self._columns)
-            if batch.column(i).type != ARROW_TYPES[column.expected]
-            or (suspected and _sign(column) is not None)
+            if (suspected and _sign(column) is not None)
+            or (
+                batch.column(i).type != ARROW_TYPES[column.expected]
+                and _holds_values(batch.column(i))
+            )
         ]
 
 
-def _first(connection: Connection, sql: str) -> pa.RecordBatch:
-    """The first ``WINDOW_ROWS`` rows of what ``seeded`` gave; they come in the seed's batch."""
+def _window(connection: Connection, sql: str) -> pa.RecordBatch | None:
+    """The first rows that ``sql`` gives, as many as a batch holds; None for no rows."""
     with closing(connection.batches(sql)) as batches:
-        return next(batches).slice(1)
+        return next(batches, None)
+
+
+def _holds_values(column: pa.Array) -> bool:
+    return bool(column.null_count < len(column))
 
 
 def _by_kind(batch: pa.RecordBatch, kinds: Kinds) -> list[KindedColumn]:
@@ -105,10 +113,11 @@ def _sign(column: Column) -> str | None:
     """SQL that is true of a value that ADBC would change without a word; None for no such value.
 
     NULL, numbers, texts and blobs sort in this order (https://www.sqlite.org/datatype3.html,
-    section 4.1), and a column of REAL affinity holds no integers (section 3).
+    section 4.1). A column of TEXT affinity holds no numbers, one of REAL affinity no integers
+    (section 3); the integrity check of a restored backup would call that damage.
     """
     name = identifier(column.name)
-    if column.expected == "text":
+    if column.expected == "text" and not has_text_affinity(column.declared_type):
         return f"+{name} COLLATE BINARY < ''"
     if column.expected == "blob":
         return f"+{name} COLLATE BINARY < x''"

@@ -1,0 +1,84 @@
+"""A whole database file, copied as it was at one moment while others go on writing to it.
+
+Whoever copies holds a read transaction, and that keeps the bytes together. In the rollback modes
+no writer may touch the file meanwhile. In WAL mode writers append to the log, and a checkpoint may
+change pages of the file, but only those that the log holds as well; and the log, read after the
+file, is not begun anew while a reader needs it. SQLite puts the two copies together as it does
+after a crash.
+
+One reader does not keep the log: where all of it had been checkpointed, the reader ignores it and
+keeps others from checkpointing instead. The log may then be begun anew while it is copied; its
+header, which is written first, tells (https://www.sqlite.org/walformat.html, and the comments on
+``aReadMark`` and ``WAL_READ_LOCK`` in SQLite's wal.c).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import BinaryIO
+
+from portability_pipelines.domain.errors import PermanentError
+from portability_pipelines.engines.sqlite.adbc import reading_failed
+
+CHUNK_BYTES = 1 << 20
+_HEADER_BYTES = 32
+
+
+def copy_pinned(path: Path, target: Path, held: ExitStack) -> None:
+    """Copy ``path``, on which the caller holds a read transaction, to ``target``, mode 0600.
+
+    ``target`` is then a database at the commit that the transaction sees or at a later one; where
+    this raises, it is none. ``held`` must end after the transaction: a descriptor that is closed
+    drops the locks of the process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    """
+    try:
+        _write(held.enter_context(path.open("rb", buffering=0)), target)
+        log = _log_of(path)
+        if log.exists() and log.stat().st_size:
+            _copy_log(held.enter_context(log.open("rb", buffering=0)), _log_of(target))
+            _put_together(target)
+    except sqlite3.Error as error:
+        raise reading_failed(path, error) from error
+    except OSError as error:
+        raise PermanentError(
+            f"Copying the SQLite database {path.name} failed: {error.strerror or error}",
+            "Free space on the disk of the project's private folder; nothing was lost.",
+        ) from error
+
+
+def _copy_log(log: BinaryIO, target: Path) -> None:
+    header = _header(log)
+    _write(log, target)
+    if _header(log) != header:
+        # Once only: the new log stays, as it cannot be checkpointed while the reader is there.
+        _write(log, target)
+
+
+def _header(log: BinaryIO) -> bytes:
+    return os.pread(log.fileno(), _HEADER_BYTES, 0)
+
+
+def _write(source: BinaryIO, target: Path) -> None:
+    """The bytes that ``source`` has now; what is appended meanwhile is no part of them."""
+    size = os.fstat(source.fileno()).st_size
+    source.seek(0)
+    target.touch(mode=0o600)
+    with target.open("wb") as copy:
+        while size > 0 and (chunk := source.read(min(size, CHUNK_BYTES))):
+            copy.write(chunk)
+            size -= len(chunk)
+
+
+def _put_together(target: Path) -> None:
+    with closing(sqlite3.connect(target)) as copy:
+        # Nobody else opens the copy, so that no shared memory is needed beside it.
+        copy.execute("PRAGMA locking_mode = EXCLUSIVE")
+        copy.execute("PRAGMA synchronous = OFF")
+        copy.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")

@@ -1,0 +1,167 @@
+"""Copies of a database that others go on writing to."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from portability_pipelines.domain.errors import PermanentError
+from portability_pipelines.engines.sqlite import copying
+from portability_tests.engines.databases import database, numbers
+
+ROWS = 3_000
+"""Of 1 kB, so that one transaction that changes all of them changes hundreds of pages."""
+
+WRITER = """
+import sqlite3, sys
+path, after = sys.argv[1:]
+connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+print("ready", flush=True)
+while True:
+    connection.execute("UPDATE t SET n = n + 1")
+    connection.execute(after)
+"""
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("SELECT * FROM t").fetchall()
+print("ready", flush=True)
+sys.stdin.read()
+"""
+COMMIT = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+for statement in sys.argv[2:]:
+    connection.execute(statement)
+import os
+os._exit(0)
+"""
+FILLED = (
+    "CREATE TABLE t (i INTEGER PRIMARY KEY, n INT, filler TEXT)",
+    f"INSERT INTO t SELECT i, 0, hex(randomblob(500)) FROM ({numbers(ROWS)})",
+)
+
+
+def content(copy: Path) -> tuple[str, set[int]]:
+    """What SQLite's own check says of ``copy``, and the values of ``n``."""
+    with closing(sqlite3.connect(copy)) as connection:
+        (said,) = connection.execute("PRAGMA integrity_check").fetchone()
+        return said, {n for (n,) in connection.execute("SELECT DISTINCT n FROM t")}
+
+
+@contextmanager
+def running(program: str, *words: str) -> Iterator[None]:
+    """``program`` in a process of its own, as two libraries must not share a file in this one."""
+    command = [sys.executable, "-c", program, *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            yield
+        finally:
+            process.kill()
+
+
+def commit(path: Path, *statements: str) -> None:
+    """From another process, which ends as if it was killed, so that nothing is checkpointed."""
+    subprocess.run([sys.executable, "-c", COMMIT, str(path), *statements], check=True)
+
+
+@pytest.mark.parametrize(
+    ("wal", "after"),
+    [
+        (True, "SELECT 1"),
+        (True, "PRAGMA wal_checkpoint(PASSIVE)"),
+        (True, "PRAGMA wal_checkpoint(RESTART)"),
+        (True, "PRAGMA wal_checkpoint(TRUNCATE)"),
+        (False, "SELECT 1"),
+    ],
+    ids=["wal", "passive", "restart", "truncate", "rollback"],
+)
+def test_a_copy_is_one_commit_while_others_write(tmp_path: Path, wal: bool, after: str) -> None:
+    engine = database(tmp_path, *FILLED, wal=wal)
+    moments = list[int]()
+    with running(WRITER, str(tmp_path / "app.sqlite"), after):
+        for number in range(25):
+            copy = tmp_path / f"copy-{number}.sqlite"
+            with engine.freeze(copy):
+                pass
+            said, values = content(copy)
+            assert (said, len(values)) == ("ok", 1)
+            moments += values
+            copy.unlink()
+    assert moments == sorted(moments)
+    assert len(set(moments)) > 5, "the writer did not write"
+
+
+def test_a_frozen_copy_holds_commits_that_are_still_in_the_wal(tmp_path: Path) -> None:
+    engine = database(tmp_path, *FILLED)
+    commit(tmp_path / "app.sqlite", "UPDATE t SET n = 7")
+    assert (tmp_path / "app.sqlite-wal").stat().st_size > 0
+    copy = tmp_path / "copy.sqlite"
+    with engine.freeze(copy):
+        pass
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.glob("copy*")] == ["copy.sqlite"]
+    assert content(copy) == ("ok", {7})
+
+
+def test_a_copy_of_a_database_at_rest_is_the_file_itself(tmp_path: Path) -> None:
+    engine = database(tmp_path, *FILLED, wal=False)
+    copy = tmp_path / "copy.sqlite"
+    with engine.freeze(copy):
+        assert copy.read_bytes() == (tmp_path / "app.sqlite").read_bytes()
+
+
+def disturbed(monkeypatch: pytest.MonkeyPatch, disturb: Callable[[], None]) -> None:
+    """Run ``disturb`` when the header and the first page of a log have been copied."""
+    write = copying._write
+
+    def in_two(source: BinaryIO, target: Path) -> None:
+        if not target.name.endswith("-wal"):
+            write(source, target)
+            return
+        first = os.pread(source.fileno(), 32 + 24 + 4096, 0)
+        disturb()
+        write(source, target)
+        with target.open("r+b") as copy:
+            copy.write(first)
+
+    monkeypatch.setattr(copying, "_write", in_two)
+
+
+def test_a_log_begun_anew_while_it_is_copied_is_copied_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1)")
+    path = tmp_path / "app.sqlite"
+    more = ("PRAGMA wal_autocheckpoint = 0", *["UPDATE t SET n = n + 1"] * 3)
+    begun_anew = list[bytes]()
+
+    def once() -> None:
+        if not begun_anew:
+            commit(path, *more)
+            begun_anew.append((tmp_path / "app.sqlite-wal").read_bytes()[:32])
+
+    with running(HOLDER, str(path)):
+        commit(path, *more, "PRAGMA wal_checkpoint(PASSIVE)")
+        before = (tmp_path / "app.sqlite-wal").read_bytes()[:32]
+        disturbed(monkeypatch, once)
+        with engine.freeze(tmp_path / "copy.sqlite"):
+            pass
+    assert before not in begun_anew
+    assert content(tmp_path / "copy.sqlite") == ("ok", {7})
+
+
+def test_a_full_disk_is_said(tmp_path: Path) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (n INT)")
+    with pytest.raises(PermanentError, match="No space left"), engine.freeze(Path("/dev/full")):
+        pass
