@@ -19,7 +19,7 @@ LIBRARIES = {"backup": (*READING, "zstandard")}
 
 
 def backup(task: Task) -> dict[str, str]:
-    """A frozen copy, compressed, encrypted to a passphrase, with the digest of every table."""
+    """The file, compressed and encrypted to a passphrase, with the digest of every table."""
     secrets = Secrets(encrypt=Passphrase(PASSPHRASE))
     writer = archivist(task, secrets)
     written = back_up(engine(task), "app", "2026-11", writer, in_silence)
@@ -28,15 +28,14 @@ def backup(task: Task) -> dict[str, str]:
 
 
 def stream(task: Task) -> dict[str, str]:
-    """What other tools do too: the copy, compressed and encrypted, without a look at its tables."""
-    frozen, target = Path(task.folder, "copy.sqlite"), Path(task.folder, "app.sqlite.zst.gpg")
+    """What other tools do too: the file, compressed and encrypted, without a look at its tables."""
+    target = Path(task.folder, "app.sqlite.zst.gpg")
     with (
-        engine(task).freeze(frozen),
+        engine(task).freeze() as frozen,
         target.open("xb") as sink,
         writing(sink, key=Passphrase(PASSPHRASE), threads=ZSTD_THREADS) as chain,
-        frozen.open("rb") as plain,
     ):
-        shutil.copyfileobj(plain, chain, CHUNK_BYTES)
+        shutil.copyfileobj(frozen.content, chain, CHUNK_BYTES)
     sync(target)
     return {"backup": str(target)}
 

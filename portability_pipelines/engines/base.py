@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
@@ -92,18 +92,27 @@ class Snapshot(Protocol):
         """The keys of at most ``limit`` rows whose value in ``column`` breaks its declared type."""
 
 
+@dataclass(frozen=True)
+class Frozen:
+    """A whole database as it is at one moment, as bytes and as a view.
+
+    ``content`` are the ``size_bytes`` bytes of a file of the same engine, to be read once, from
+    where it stands; who froze the database closes it.
+    """
+
+    snapshot: Snapshot
+    content: BinaryIO
+    size_bytes: int
+
+
 class Engine(Protocol):
     """One database that can be read."""
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """Open a consistent view; other processes may read and write while it is open."""
 
-    def freeze(self, target: Path) -> AbstractContextManager[Snapshot]:
-        """Copy the whole database at one moment to ``target`` and open a view of that copy.
-
-        ``target`` is a file of the same engine, complete when the context begins, for the caller
-        to read and remove; it is not synced, as nothing outlives a crash that depends on it.
-        """
+    def freeze(self) -> AbstractContextManager[Frozen]:
+        """Hold the whole database still; other processes may read and write meanwhile."""
 
 
 class Recovery(Protocol):

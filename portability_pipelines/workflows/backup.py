@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from threading import Event
 
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.manifest import FileEntry, TableEntry, path_part
 from portability_pipelines.domain.months import Period
-from portability_pipelines.engines.base import Engine, Snapshot
+from portability_pipelines.engines.base import Engine, Frozen, Snapshot
 from portability_pipelines.filters.chain import stored_suffix, writing
 from portability_pipelines.filters.openpgp_keys import EncryptionKey, described
 from portability_pipelines.workflows.digests import digest_table
@@ -30,9 +29,8 @@ def back_up(
 ) -> Written:
     """Write one archive that holds the whole database, compressed and encrypted.
 
-    The engine's frozen copy is streamed through the filters while the counts and digests of its
-    tables are taken from the same copy. The copy, which is plaintext, lies in the draft's private
-    folder and is gone before anything is published.
+    The frozen database is streamed through the filters while the counts and digests of its tables
+    are taken from the same moment. It is let go before anything is published.
     """
     key = archivist.secrets.encrypt
     if key is None:
@@ -41,37 +39,34 @@ def back_up(
             "Set PORTABILITY_PASSPHRASE or PORTABILITY_RECIPIENT.",
         )
     with archivist.draft(database, "backup", DATASET, period) as draft:
-        frozen = draft.folder / "frozen"
-        with engine.freeze(frozen) as snapshot, ThreadPoolExecutor(1) as pool:
-            source = source_of(snapshot, database)
+        with engine.freeze() as frozen, ThreadPoolExecutor(1) as pool:
+            source = source_of(frozen.snapshot, database)
             stop = Event()
-            proofs = pool.submit(_digest_tables, snapshot, stop)
+            proofs = pool.submit(_digest_tables, frozen.snapshot, stop)
             try:
-                file = _encrypted(draft, frozen, database, snapshot.engine, key, progress)
+                file = _encrypted(draft, frozen, database, key, progress)
                 tables = proofs.result()
             finally:
                 stop.set()
-        frozen.unlink()
         return draft.publish(source, tables, (file,), described(key))
 
 
 def _encrypted(
-    draft: Draft, frozen: Path, database: str, engine: str, key: EncryptionKey, progress: Progress
+    draft: Draft, frozen: Frozen, database: str, key: EncryptionKey, progress: Progress
 ) -> FileEntry:
+    engine = frozen.snapshot.engine
     name = f"{path_part(database)}.{engine}{stored_suffix('zstd', key)}"
-    total = frozen.stat().st_size
     done = 0
     with (
-        frozen.open("rb") as plain,
         (draft.folder / name).open("xb") as sink,
         writing(
             sink, compression="zstd", key=key, threads=ZSTD_THREADS, scratch=draft.folder
         ) as chain,
     ):
-        while chunk := plain.read(CHUNK_BYTES):
+        while chunk := frozen.content.read(CHUNK_BYTES):
             chain.write(chunk)
             done += len(chunk)
-            progress(done, total)
+            progress(done, frozen.size_bytes)
     return chain.entry(name, engine)
 
 

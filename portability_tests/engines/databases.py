@@ -9,7 +9,8 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from portability_pipelines.domain.tables import Table
-from portability_pipelines.engines.sqlite.engine import SqliteEngine, SqliteSnapshot
+from portability_pipelines.engines.base import Snapshot
+from portability_pipelines.engines.sqlite.engine import SqliteEngine
 
 DECLARED = st.sampled_from(
     ["", "INTEGER", "TEXT", "REAL", "BLOB", "DECIMAL(10,2)", "BOOLEAN", "DATETIME", "VARCHAR(9)"]
@@ -36,5 +37,5 @@ def numbers(most: int) -> str:
     )
 
 
-def table_named(snapshot: SqliteSnapshot, name: str) -> Table:
+def table_named(snapshot: Snapshot, name: str) -> Table:
     return next(table for table in snapshot.tables() if table.name == name)

@@ -421,7 +421,7 @@ def test_two_sqlite_libraries_never_hold_one_live_file(tmp_path: Path) -> None:
     with (
         engine.snapshot(),
         pytest.raises(PermanentError, match="already being read"),
-        engine.freeze(tmp_path / "copy.sqlite"),
+        engine.freeze(),
     ):
         pass
     with only_library(tmp_path / "app.sqlite"):

@@ -1,4 +1,4 @@
-"""Copies of a database that others go on writing to."""
+"""A database held still, as bytes and as a view, while others go on writing to it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import BinaryIO
 
 import pytest
 
-from portability_pipelines.domain.errors import PermanentError
+from portability_pipelines.engines.base import Frozen
 from portability_pipelines.engines.sqlite import copying
-from portability_tests.engines.databases import database, numbers
+from portability_tests.engines.databases import database, numbers, table_named
 
 ROWS = 3_000
 """Of 1 kB, so that one transaction that changes all of them changes hundreds of pages."""
@@ -38,7 +38,7 @@ sys.stdin.read()
 """
 COMMIT = """
 import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=0.1)
 for statement in sys.argv[2:]:
     connection.execute(statement)
 import os
@@ -50,11 +50,24 @@ FILLED = (
 )
 
 
-def content(copy: Path) -> tuple[str, set[int]]:
-    """What SQLite's own check says of ``copy``, and the values of ``n``."""
+def content(frozen: Frozen, folder: Path) -> tuple[str, set[int]]:
+    """What SQLite's own check says of the bytes, and the values of ``n`` there.
+
+    The view must agree with them.
+    """
+    copy = folder / "content.sqlite"
+    copy.write_bytes(frozen.content.read(frozen.size_bytes + 1))
+    assert copy.stat().st_size == frozen.size_bytes
     with closing(sqlite3.connect(copy)) as connection:
         (said,) = connection.execute("PRAGMA integrity_check").fetchone()
-        return said, {n for (n,) in connection.execute("SELECT DISTINCT n FROM t")}
+        values = {n for (n,) in connection.execute("SELECT DISTINCT n FROM t")}
+    copy.unlink()
+    place = [c.name for c in table_named(frozen.snapshot, "t").columns].index("n")
+    seen = set[int]()
+    for columns in frozen.snapshot.values(table_named(frozen.snapshot, "t")):
+        seen.update(columns[place]["integer"].to_pylist())
+    assert seen == values
+    return said, values
 
 
 @contextmanager
@@ -86,39 +99,51 @@ def commit(path: Path, *statements: str) -> None:
     ],
     ids=["wal", "passive", "restart", "truncate", "rollback"],
 )
-def test_a_copy_is_one_commit_while_others_write(tmp_path: Path, wal: bool, after: str) -> None:
+def test_what_is_frozen_is_one_commit_while_others_write(
+    tmp_path: Path, wal: bool, after: str
+) -> None:
     engine = database(tmp_path, *FILLED, wal=wal)
     moments = list[int]()
     with running(WRITER, str(tmp_path / "app.sqlite"), after):
-        for number in range(25):
-            copy = tmp_path / f"copy-{number}.sqlite"
-            with engine.freeze(copy):
-                pass
-            said, values = content(copy)
+        for _ in range(25):
+            with engine.freeze() as frozen:
+                said, values = content(frozen, tmp_path)
             assert (said, len(values)) == ("ok", 1)
             moments += values
-            copy.unlink()
     assert moments == sorted(moments)
     assert len(set(moments)) > 5, "the writer did not write"
+    assert not list((tmp_path / "scratch").glob("*")), "a copy was left behind"
 
 
-def test_a_frozen_copy_holds_commits_that_are_still_in_the_wal(tmp_path: Path) -> None:
+def test_what_is_frozen_holds_commits_that_are_still_in_the_log(tmp_path: Path) -> None:
     engine = database(tmp_path, *FILLED)
     commit(tmp_path / "app.sqlite", "UPDATE t SET n = 7")
     assert (tmp_path / "app.sqlite-wal").stat().st_size > 0
-    copy = tmp_path / "copy.sqlite"
-    with engine.freeze(copy):
-        pass
-    assert copy.stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in tmp_path.glob("copy*")] == ["copy.sqlite"]
-    assert content(copy) == ("ok", {7})
+    with engine.freeze() as frozen:
+        (copy,) = (tmp_path / "scratch").rglob("frozen.sqlite*")
+        assert copy.parent.stat().st_mode & 0o777 == 0o700
+        assert content(frozen, tmp_path) == ("ok", {7})
 
 
-def test_a_copy_of_a_database_at_rest_is_the_file_itself(tmp_path: Path) -> None:
-    engine = database(tmp_path, *FILLED, wal=False)
-    copy = tmp_path / "copy.sqlite"
-    with engine.freeze(copy):
-        assert copy.read_bytes() == (tmp_path / "app.sqlite").read_bytes()
+@pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
+def test_a_database_at_rest_is_given_byte_for_byte(tmp_path: Path, wal: bool) -> None:
+    engine = database(tmp_path, *FILLED, wal=wal)
+    with engine.freeze() as frozen:
+        assert frozen.content.read() == (tmp_path / "app.sqlite").read_bytes()
+        assert bool(list((tmp_path / "scratch").rglob("frozen.sqlite"))) is not wal
+
+
+@pytest.mark.parametrize("mode", ["PASSIVE", "FULL", "RESTART", "TRUNCATE"])
+def test_a_file_that_is_read_itself_stays_as_it_is(tmp_path: Path, mode: str) -> None:
+    engine = database(tmp_path, *FILLED)
+    path = tmp_path / "app.sqlite"
+    with running(HOLDER, str(path)):
+        with engine.freeze() as frozen:
+            for _ in range(3):
+                commit(path, "UPDATE t SET n = n + 1", f"PRAGMA wal_checkpoint({mode})")
+            assert content(frozen, tmp_path) == ("ok", {0})
+        with engine.freeze() as frozen:
+            assert content(frozen, tmp_path) == ("ok", {3})
 
 
 def disturbed(monkeypatch: pytest.MonkeyPatch, disturb: Callable[[], None]) -> None:
@@ -155,13 +180,6 @@ def test_a_log_begun_anew_while_it_is_copied_is_copied_again(
         commit(path, *more, "PRAGMA wal_checkpoint(PASSIVE)")
         before = (tmp_path / "app.sqlite-wal").read_bytes()[:32]
         disturbed(monkeypatch, once)
-        with engine.freeze(tmp_path / "copy.sqlite"):
-            pass
+        with engine.freeze() as frozen:
+            assert content(frozen, tmp_path) == ("ok", {7})
     assert before not in begun_anew
-    assert content(tmp_path / "copy.sqlite") == ("ok", {7})
-
-
-def test_a_full_disk_is_said(tmp_path: Path) -> None:
-    engine = database(tmp_path, "CREATE TABLE t (n INT)")
-    with pytest.raises(PermanentError, match="No space left"), engine.freeze(Path("/dev/full")):
-        pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ import pyarrow as pa
 
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Selection, Table
-from portability_pipelines.engines.base import Engine, KindedColumn, Records, Snapshot, Values
+from portability_pipelines.engines.base import (
+    Engine,
+    Frozen,
+    KindedColumn,
+    Records,
+    Snapshot,
+    Values,
+)
 from portability_pipelines.stores.base import Store
 
 
@@ -31,7 +39,7 @@ def losing_rows(snapshot: Snapshot, fault: Exception | None = None) -> Snapshot:
 
 
 def engine_losing_rows(engine: Engine, fault: Exception | None = None) -> Engine:
-    """``engine``, whose frozen copies lose rows."""
+    """``engine``, whose frozen view loses rows."""
     return _LossyEngine(engine, fault)
 
 
@@ -41,9 +49,9 @@ class _LossyEngine(Disturbed):
         self._fault = fault
 
     @contextmanager
-    def freeze(self, target: Path) -> Iterator[Snapshot]:
-        with self.inner.freeze(target) as snapshot:
-            yield losing_rows(snapshot, self._fault)
+    def freeze(self) -> Iterator[Frozen]:
+        with self.inner.freeze() as frozen:
+            yield replace(frozen, snapshot=losing_rows(frozen.snapshot, self._fault))
 
 
 class _LossySnapshot(Disturbed):

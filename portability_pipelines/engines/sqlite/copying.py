@@ -20,7 +20,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import BinaryIO
 
-from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.engines.sqlite.adbc import reading_failed
 
 CHUNK_BYTES = 1 << 20
@@ -28,25 +27,26 @@ _HEADER_BYTES = 32
 
 
 def copy_pinned(path: Path, target: Path, held: ExitStack) -> None:
-    """Copy ``path``, on which the caller holds a read transaction, to ``target``, mode 0600.
+    """Copy ``path``, on which the caller holds a read transaction, to ``target``.
 
-    ``target`` is then a database at the commit that the transaction sees or at a later one; where
-    this raises, it is none. ``held`` must end after the transaction: a descriptor that is closed
-    drops the locks of the process (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+    ``target`` is then a database at the commit that the transaction sees or at a later one.
+    ``held`` must end after the transaction.
     """
-    try:
-        _write(held.enter_context(path.open("rb", buffering=0)), target)
-        log = _log_of(path)
-        if log.exists() and log.stat().st_size:
-            _copy_log(held.enter_context(log.open("rb", buffering=0)), _log_of(target))
+    _write(held.enter_context(path.open("rb", buffering=0)), target)
+    if log_bytes(path):
+        _copy_log(held.enter_context(_log_of(path).open("rb", buffering=0)), _log_of(target))
+        try:
             _put_together(target)
-    except sqlite3.Error as error:
-        raise reading_failed(path, error) from error
-    except OSError as error:
-        raise PermanentError(
-            f"Copying the SQLite database {path.name} failed: {error.strerror or error}",
-            "Free space on the disk of the project's private folder; nothing was lost.",
-        ) from error
+        except sqlite3.Error as error:
+            raise reading_failed(path, error) from error
+
+
+def log_bytes(path: Path) -> int:
+    """How large the write-ahead log of ``path`` is; 0 where there is none."""
+    try:
+        return _log_of(path).stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _copy_log(log: BinaryIO, target: Path) -> None:
@@ -65,7 +65,6 @@ def _write(source: BinaryIO, target: Path) -> None:
     """The bytes that ``source`` has now; what is appended meanwhile is no part of them."""
     size = os.fstat(source.fileno()).st_size
     source.seek(0)
-    target.touch(mode=0o600)
     with target.open("wb") as copy:
         while size > 0 and (chunk := source.read(min(size, CHUNK_BYTES))):
             copy.write(chunk)

@@ -10,8 +10,9 @@ from pathlib import Path
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.months import Month
 from portability_pipelines.domain.tables import DateEncoding, DateEvidence, Selection, Table
+from portability_pipelines.engines.base import Frozen
 from portability_pipelines.engines.sqlite.adbc import Connection, driver_version, only_library
-from portability_pipelines.engines.sqlite.copying import copy_pinned
+from portability_pipelines.engines.sqlite.copying import copy_pinned, log_bytes
 from portability_pipelines.engines.sqlite.periods import UNIT, condition
 from portability_pipelines.engines.sqlite.records import SqliteRecords
 from portability_pipelines.engines.sqlite.scans import Scan, source
@@ -33,6 +34,12 @@ class SqliteSnapshot:
         self.taken_at = taken_at
         self.engine_version = str(connection.rows("SELECT sqlite_version() AS v")[0]["v"])
         self.tool = f"adbc-driver-sqlite {driver_version()}"
+
+    @property
+    def logged(self) -> bool:
+        """Whether the database is in WAL mode."""
+        (row,) = self._connection.rows("PRAGMA journal_mode")
+        return bool(row["journal_mode"] == "wal")
 
     def tables(self) -> tuple[Table, ...]:
         """Every table with rows of its own, in name order."""
@@ -108,39 +115,58 @@ class SqliteEngine:
     def snapshot(self) -> Iterator[SqliteSnapshot]:
         """Pin a read transaction in WAL mode, where readers and writers never wait for each other.
 
-        In the rollback modes a long read would keep writers out, so a frozen copy is read there.
+        In the rollback modes a long read would keep writers out, so a copy is read there.
         """
-        self._require_file()
-        with (
-            only_library(self._path),
-            closing(Connection(self._path, immutable=False)) as pinned,
-            closing(Connection(self._path, immutable=False)) as other,
-        ):
-            same = pinned.begin_with(other)
-            taken_at = self._clock()
-            if pinned.rows("PRAGMA journal_mode")[0]["journal_mode"] == "wal":
-                yield SqliteSnapshot((pinned, other) if same else (pinned,), taken_at)
+        with self._pinned() as (live, _):
+            if live.logged:
+                yield live
                 return
-        with (
-            working_folder(self._scratch, "frozen-") as folder,
-            self.freeze(folder / "frozen.sqlite") as frozen,
-        ):
-            yield frozen
+        with self._copied() as (copy, _):
+            yield copy
 
     @contextmanager
-    def freeze(self, target: Path) -> Iterator[SqliteSnapshot]:
-        """Copy the database under a read transaction and open the copy."""
+    def freeze(self) -> Iterator[Frozen]:
+        """Give the file itself in WAL mode, if nothing is in the log; a copy otherwise.
+
+        Under the read transaction the log may grow, but nobody may write to the file, as a reader
+        who needs nothing of the log depends on it.
+        """
+        with self._pinned() as (live, held):
+            if live.logged and not log_bytes(self._path):
+                content = held.enter_context(self._path.open("rb", buffering=0))
+                yield Frozen(live, content, self._path.stat().st_size)
+                return
+        with self._copied() as (copy, path), path.open("rb", buffering=0) as content:
+            yield Frozen(copy, content, path.stat().st_size)
+
+    @contextmanager
+    def _pinned(self) -> Iterator[tuple[SqliteSnapshot, ExitStack]]:
+        """A view of the live file, and a stack for what must be closed after it.
+
+        A descriptor of the file that is closed drops the locks that this process has on it
+        (https://www.sqlite.org/howtocorrupt.html, section 2.2).
+        """
         self._require_file()
         with (
             only_library(self._path),
             ExitStack() as held,
             closing(Connection(self._path, immutable=False)) as pinned,
+            closing(Connection(self._path, immutable=False)) as other,
         ):
-            pinned.begin()
-            copy_pinned(self._path, target, held)
-        taken_at = self._clock()
-        with frozen_snapshot(target, taken_at) as snapshot:
-            yield snapshot
+            same = pinned.begin_with(other)
+            taken_at = self._clock()
+            yield SqliteSnapshot((pinned, other) if same else (pinned,), taken_at), held
+
+    @contextmanager
+    def _copied(self) -> Iterator[tuple[SqliteSnapshot, Path]]:
+        """A view of a copy, and where it lies."""
+        with working_folder(self._scratch, "frozen-") as folder:
+            copy = folder / "frozen.sqlite"
+            with self._pinned() as (_, held):
+                copy_pinned(self._path, copy, held)
+            taken_at = self._clock()
+            with frozen_snapshot(copy, taken_at) as snapshot:
+                yield snapshot, copy
 
     def _require_file(self) -> None:
         if not self._path.is_file():
