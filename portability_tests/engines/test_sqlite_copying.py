@@ -146,6 +146,17 @@ def test_a_file_that_is_read_itself_stays_as_it_is(tmp_path: Path, mode: str) ->
             assert content(frozen, tmp_path) == ("ok", {3})
 
 
+def test_a_file_that_is_read_itself_outlasts_its_last_writer(tmp_path: Path) -> None:
+    engine = database(tmp_path, *FILLED)
+    path = tmp_path / "app.sqlite"
+    closing_last = f"{COMMIT.partition('import os')[0]}connection.close()"
+    with engine.freeze() as frozen:
+        subprocess.run(
+            [sys.executable, "-c", closing_last, str(path), "UPDATE t SET n = n + 1"], check=True
+        )
+        assert content(frozen, tmp_path) == ("ok", {0})
+
+
 def disturbed(monkeypatch: pytest.MonkeyPatch, disturb: Callable[[], None]) -> None:
     """Run ``disturb`` when the header and the first page of a log have been copied."""
     write = copying._write
