@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Any
 
 from portability_pipelines.domain.errors import PermanentError
@@ -31,7 +30,26 @@ def tables_of(connection: Connection) -> tuple[Table, ...]:
         "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' "
         "AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )
-    return tuple(_table(connection, row) for row in listed if _readable(connection, row))
+    readable = [row for row in listed if _readable(connection, row)]
+    columns = _described(connection, readable, "table_xinfo", "cid")
+    keys = _described(connection, readable, "foreign_key_list", "seq")
+    return tuple(_table(row, columns[row["name"]], keys[row["name"]]) for row in readable)
+
+
+def _described(
+    connection: Connection, tables: list[dict[str, Any]], pragma: str, order: str
+) -> dict[str, list[dict[str, Any]]]:
+    """What ``pragma`` says of every one of ``tables``, all in one query: each takes its time."""
+    found: dict[str, list[dict[str, Any]]] = {table["name"]: [] for table in tables}
+    names = ", ".join(map(literal, found))
+    said = connection.rows(
+        f"SELECT list.name AS described, said.* FROM pragma_table_list AS list "
+        f"JOIN pragma_{pragma}(list.name) AS said "
+        f"WHERE list.schema = 'main' AND list.name IN ({names}) ORDER BY said.{order}"
+    )
+    for row in said:
+        found[row["described"]].append(row)
+    return found
 
 
 def _readable(connection: Connection, row: dict[str, Any]) -> bool:
@@ -46,11 +64,9 @@ def _readable(connection: Connection, row: dict[str, Any]) -> bool:
     return True
 
 
-def _table(connection: Connection, row: dict[str, Any]) -> Table:
-    name = row["name"]
-    described = connection.rows(
-        f"SELECT name, type, pk, hidden FROM pragma_table_xinfo({literal(name)}) ORDER BY cid"
-    )
+def _table(
+    listed: dict[str, Any], described: list[dict[str, Any]], keys: list[dict[str, Any]]
+) -> Table:
     columns = tuple(
         Column(
             name=column["name"],
@@ -62,9 +78,11 @@ def _table(connection: Connection, row: dict[str, Any]) -> Table:
         for column in described
         if column["hidden"] != 1
     )
-    table = Table(name, columns, (), _foreign_keys(connection, name))
-    order = _row_id(columns) if not row["wr"] else ()
-    return Table(name, columns, order or tuple(map(identifier, table.key)), table.foreign_keys)
+    table = Table(listed["name"], columns, (), _foreign_keys(keys))
+    order = _row_id(columns) if not listed["wr"] else ()
+    return Table(
+        table.name, columns, order or tuple(map(identifier, table.key)), table.foreign_keys
+    )
 
 
 def _row_id(columns: tuple[Column, ...]) -> tuple[str, ...]:
@@ -72,22 +90,19 @@ def _row_id(columns: tuple[Column, ...]) -> tuple[str, ...]:
     return next(((n,) for n in ("rowid", "_rowid_", "oid") if n not in taken), ())
 
 
-def _foreign_keys(connection: Connection, table: str) -> tuple[ForeignKey, ...]:
-    rows = connection.rows(
-        'SELECT id, "table", "from", "to" '
-        f"FROM pragma_foreign_key_list({literal(table)}) ORDER BY id, seq"
-    )
-    keys = []
-    for _, group in groupby(rows, key=lambda row: row["id"]):
-        parts = list(group)
-        keys.append(
-            ForeignKey(
-                tuple(part["from"] for part in parts),
-                parts[0]["table"],
-                tuple(part["to"] for part in parts if part["to"]),
-            )
+def _foreign_keys(rows: list[dict[str, Any]]) -> tuple[ForeignKey, ...]:
+    """The keys whose parts are ``rows``, those of each key in order."""
+    keys: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        keys.setdefault(row["id"], []).append(row)
+    return tuple(
+        ForeignKey(
+            tuple(part["from"] for part in parts),
+            parts[0]["table"],
+            tuple(part["to"] for part in parts if part["to"]),
         )
-    return tuple(keys)
+        for _, parts in sorted(keys.items())
+    )
 
 
 _BY_DECLARATION: tuple[tuple[StorageClass, tuple[str, ...]], ...] = (
