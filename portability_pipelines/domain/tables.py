@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from portability_pipelines.domain.months import Month
+from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
 
 StorageClass = Literal["integer", "real", "text", "blob"]
 """The four kinds of value that every engine's values are carried as (SQLite's storage classes)."""
@@ -81,6 +81,13 @@ class Selection:
     month_column: MonthColumn | None = None
     months: tuple[Month, ...] = ()
     undated: bool = False
+
+    @property
+    def periods(self) -> tuple[Period, ...]:
+        """The periods that the rows are divided into, in order."""
+        if self.month_column is None:
+            return (ALL,)
+        return (UNDATED,) if self.undated else tuple(map(str, self.months))
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from queue import Empty, Queue
 from threading import Event, Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
-AHEAD = 2
+AHEAD = 1
+
+
+class Prefetched(Iterator[Item]):
+    """``items``, read by another thread at most ``AHEAD`` items ahead, from now on.
+
+    What the reading raises is raised here. ``close`` ends the thread before it returns, so that
+    whatever the reading holds may be closed next.
+    """
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._queue: Queue[Item | _End] = Queue(AHEAD)
+        self._stop = Event()
+        self._ended = False
+        self._reader = Thread(target=self._read, args=(items,), name="prefetch", daemon=True)
+        self._reader.start()
+
+    def __next__(self) -> Item:
+        if self._ended:
+            raise StopIteration
+        item = self._queue.get()
+        if not isinstance(item, _End):
+            return item
+        self._ended = True
+        raise item.error or StopIteration
+
+    def close(self) -> None:
+        """End the reading; what was read ahead is lost."""
+        self._ended = True
+        self._stop.set()
+        while self._reader.is_alive():
+            with suppress(Empty):
+                self._queue.get(timeout=0.05)
+
+    def _read(self, items: Iterable[Item]) -> None:
+        try:
+            for item in items:
+                self._queue.put(item)
+                if self._stop.is_set():
+                    return
+        except BaseException as error:
+            self._queue.put(_End(error))
+        else:
+            self._queue.put(_End(None))
 
 
 class _End:
@@ -16,43 +60,3 @@ class _End:
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
-
-
-def prefetched(items: Iterable[Item]) -> Generator[Item]:
-    """Yield ``items``, read by another thread at most ``AHEAD`` items ahead.
-
-    What the reading raises is raised here. Closing this iterator ends the thread before it
-    returns, so that whatever the reading holds may be closed next.
-    """
-    queue: Queue[Item | _End] = Queue(AHEAD)
-    stop = Event()
-    reader = Thread(target=_read, args=(items, queue, stop), name="prefetch", daemon=True)
-    reader.start()
-    try:
-        while not isinstance(item := queue.get(), _End):
-            yield item
-        if item.error is not None:
-            raise item.error
-    finally:
-        stop.set()
-        _drain(queue, reader)
-
-
-def _read(items: Iterable[Item], queue: Queue[Item | _End], stop: Event) -> None:
-    try:
-        for item in items:
-            queue.put(item)
-            if stop.is_set():
-                return
-    except BaseException as error:
-        queue.put(_End(error))
-    else:
-        queue.put(_End(None))
-
-
-def _drain(queue: Queue[Item | _End], reader: Thread) -> None:
-    while reader.is_alive():
-        try:
-            queue.get(timeout=0.05)
-        except Empty:
-            continue

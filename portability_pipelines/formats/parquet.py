@@ -13,6 +13,7 @@ from pyarrow import ipc
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.formats.base import RecordWriter
 
+_FIRST_GROUP_BYTES = 1 << 20
 _GROUP_BYTES = 4 << 20
 _GROUP_ROWS = 65_536
 _READ_ROWS = 32_768
@@ -74,13 +75,15 @@ class _RowGroups:
         self._batches: list[pa.RecordBatch] = []
         self._rows = 0
         self._bytes = 0
+        self._most_bytes = _FIRST_GROUP_BYTES
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._batches.append(_own(batch))
         self._rows += batch.num_rows
         self._bytes += batch.nbytes
-        if self._rows >= _GROUP_ROWS or self._bytes >= _GROUP_BYTES:
+        if self._rows >= _GROUP_ROWS or self._bytes >= self._most_bytes:
             self.flush()
+            self._most_bytes = min(2 * self._most_bytes, _GROUP_BYTES)
 
     def flush(self) -> None:
         if self._rows:

@@ -68,4 +68,6 @@ def make_folder(folder: Path) -> None:
     missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
+    # Not one by one: the first of these writes down what all of them need.
+    for path in missing:
         sync(path.parent)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import pyarrow as pa
 
@@ -57,25 +58,30 @@ def export_table(
     rows differ from it is not published. All periods are published after the last row was read,
     so a failure leaves every one as it was.
     """
-    records = snapshot.read(selection)
-    if options.on_mixed_types == "refuse":
-        _refuse_mixed_types(snapshot, selection, records)
+    name = dataset or selection.table.name
     source = source_of(snapshot, database)
-    total = sum(contents.rows for contents in records.contents.values())
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
-        parts: dict[Period, _Part] = {}
-        threads = int(len(records.contents) <= FEW_PERIODS)
-        for period, contents in records.contents.items():
-            name = dataset or selection.table.name
-            draft = stack.enter_context(archivist.draft(database, "exports", name, period))
-            part = _part(draft, selection, contents, options, threads)
-            parts[period] = stack.enter_context(part)
+        surveyed = pool.submit(snapshot.read, selection)
+        drafts = [
+            stack.enter_context(archivist.draft(database, "exports", name, period))
+            for period in selection.periods
+        ]
+        records = surveyed.result()
+        if options.on_mixed_types == "refuse":
+            _refuse_mixed_types(snapshot, selection, records)
+        batches = stack.enter_context(closing(iter(records)))
+        first = pool.submit(next, batches, None)
+        parts = {
+            draft.period: stack.enter_context(_part(draft, selection, records, options))
+            for draft in drafts
+        }
+        total = sum(contents.rows for contents in records.contents.values())
         done = 0
-        with closing(iter(records)) as batches:
-            for period, batch in batches:
-                parts[period].write(batch, pool)
-                done += batch.num_rows
-                progress(done, total)
+        for period, batch in chain(filter(None, [first.result()]), batches):
+            parts[period].write(batch, pool)
+            done += batch.num_rows
+            progress(done, total)
+        batches.close()
         publish = partial(_publish, source, records)
         return dict(zip(parts, pool.map(publish, parts.items()), strict=True))
 
@@ -105,10 +111,11 @@ def _refuse_mixed_types(snapshot: Snapshot, selection: Selection, records: Recor
 
 @contextmanager
 def _part(
-    draft: Draft, selection: Selection, contents: Contents, options: ExportOptions, threads: int
+    draft: Draft, selection: Selection, records: Records, options: ExportOptions
 ) -> Iterator[_Part]:
+    threads = int(len(records.contents) <= FEW_PERIODS)
     with ExitStack() as files:
-        part = _Part(draft, selection, contents, files)
+        part = _Part(draft, selection, records.contents[draft.period], files)
         for name in options.formats:
             part.open(FORMATS[name], options, threads)
         yield part

@@ -14,7 +14,7 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Table
 from portability_pipelines.engines.base import Records
 from portability_pipelines.engines.documents import DocumentTarget
-from portability_pipelines.engines.prefetch import prefetched
+from portability_pipelines.engines.prefetch import Prefetched
 from portability_pipelines.workflows.document_judge import Outcome, Stored, Verdict
 from portability_pipelines.workflows.document_rows import MAX_BATCH_ROWS, Row, RowReader
 
@@ -88,7 +88,7 @@ def migrate(
     tallies = {period: _Tally() for period in records.contents}
     target.prepare(collection)
     done = 0
-    with closing(prefetched(reader.read(records, batch_size))) as batches:
+    with closing(Prefetched(reader.read(records, batch_size))) as batches:
         for period, rows in batches:
             _settle(target, collection, rows, tallies[period].add)
             done += len(rows)

@@ -13,7 +13,7 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Table
 from portability_pipelines.engines.base import Records
 from portability_pipelines.engines.documents import DocumentTarget
-from portability_pipelines.engines.prefetch import prefetched
+from portability_pipelines.engines.prefetch import Prefetched
 from portability_pipelines.workflows.document_judge import Stored
 from portability_pipelines.workflows.document_rows import Row, RowReader
 from portability_pipelines.workflows.migrate import SAMPLES, MigrationCounts, Progress
@@ -70,7 +70,7 @@ def verify_migration(
     reader = RowReader(table, target, unique_by, exported_at=datetime.now(UTC))
     found = {period: _Findings() for period in records.contents}
     done = 0
-    with closing(prefetched(reader.read(records, batch_size))) as batches:
+    with closing(Prefetched(reader.read(records, batch_size))) as batches:
         for period, rows in batches:
             found[period].look(rows, target, collection)
             done += len(rows)

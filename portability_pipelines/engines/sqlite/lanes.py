@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import TypeVar
 
-from portability_pipelines.engines.prefetch import prefetched
+from portability_pipelines.engines.prefetch import Prefetched
 from portability_pipelines.engines.sqlite.adbc import Connection
 
 Item = TypeVar("Item")
@@ -27,7 +27,7 @@ def side_by_side(
     lanes = min(len(connections), len(parts))
     with ExitStack() as stack:
         readers = [
-            stack.enter_context(closing(prefetched(_lane(connection, parts[i::lanes], read))))
+            stack.enter_context(closing(Prefetched(_lane(connection, parts[i::lanes], read))))
             for i, connection in enumerate(connections[:lanes])
         ]
         for i in range(len(parts)):

@@ -10,19 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
+from portability_pipelines.domain.months import Month, Period
 from portability_pipelines.domain.tables import DateEncoding, MonthColumn, Selection
 from portability_pipelines.engines.sqlite.schema import identifier, literal
 from portability_pipelines.formats.buffers import numbers
 
 UNIT = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
-
-
-def periods_of(selection: Selection) -> tuple[Period, ...]:
-    """The periods that a selection asks for, in order."""
-    if selection.month_column is None:
-        return (ALL,)
-    return (UNDATED,) if selection.undated else tuple(map(str, selection.months))
 
 
 def condition(selection: Selection) -> str:
@@ -76,7 +69,7 @@ def split(
     selection: Selection, batch: pa.RecordBatch, dates: pa.Array
 ) -> Iterator[tuple[Period, pa.RecordBatch]]:
     """Cut ``batch`` by the month in ``dates``; rows of no month asked for are left out."""
-    periods = periods_of(selection)
+    periods = selection.periods
     if len(periods) == 1:
         yield periods[0], batch
         return

@@ -21,7 +21,7 @@ from portability_pipelines.engines.base import Contents
 from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
-from portability_pipelines.engines.sqlite.periods import periods_of, split
+from portability_pipelines.engines.sqlite.periods import split
 from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.formats.records import ARROW_TYPES, records_schema
 
@@ -71,7 +71,7 @@ class SqliteRecords:
     def _dates(self, batch: pa.RecordBatch, place: int) -> pa.Array:
         """The month column of ``batch``; where it mixes kinds, the kind that its dates have."""
         month = self._selection.month_column
-        if month is None or len(periods_of(self._selection)) == 1:
+        if month is None or len(self._selection.periods) == 1:
             return batch.column(0)
         if month.encoding == "iso":
             return batch.column(f"c{place}_text")

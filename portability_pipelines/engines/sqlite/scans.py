@@ -34,13 +34,15 @@ class Scan:
     """The way to the rows of ``selection`` that reads least.
 
     ``edges`` are row ids between which all of them lie; None where they are not read by row id, or
-    lie so far apart that the index is to find each (``indexed``).
+    lie so far apart that the index is to find each (``indexed``). ``counted`` is how many there
+    are, where that was found on the way and few others lie between them.
     """
 
     selection: Selection
     row_id: str | None
     edges: tuple[int, int] | None
     indexed: bool = False
+    counted: int | None = None
 
     @classmethod
     def planned(cls, connection: Connection, selection: Selection) -> Scan:
@@ -54,8 +56,9 @@ class Scan:
                 f"SELECT count(*) AS n, min({row_id}) AS low, max({row_id}) AS high "
                 f"{source(selection)}"
             )
-            if found["n"] and found["high"] - found["low"] < _DENSE * found["n"]:
-                return cls(selection, row_id, (found["low"], found["high"]))
+            rows = found["n"]
+            if rows and found["high"] - found["low"] < _DENSE * rows:
+                return cls(selection, row_id, (found["low"], found["high"]), counted=rows)
             return cls(selection, row_id, None, indexed=True)
         table = identifier(selection.table.name)
         ends = (f"(SELECT {end}({row_id}) FROM {table}) AS {end}" for end in ("min", "max"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
@@ -16,7 +17,7 @@ from portability_pipelines.domain.tables import Column, Selection, StorageClass
 from portability_pipelines.engines.base import Contents
 from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES
-from portability_pipelines.engines.sqlite.periods import bounds, month_expression, periods_of
+from portability_pipelines.engines.sqlite.periods import bounds, month_expression
 from portability_pipelines.engines.sqlite.scans import Scan, leads_an_index, source
 from portability_pipelines.engines.sqlite.schema import (
     has_real_affinity,
@@ -49,10 +50,16 @@ def survey(connections: Sequence[Connection], scan: Scan) -> dict[Period, Conten
 
 
 def _overall(connections: Sequence[Connection], scan: Scan) -> Counter[str]:
-    """How many rows there are, and how many of them have a value of an unexpected kind."""
-    any_misfit = " OR ".join(map(_misfit, scan.selection.table.columns))
-    counts = f"count(*) AS n, count(*) FILTER (WHERE {any_misfit}) AS misfits"
-    return _summed(connections, scan, counts)
+    """How many rows there are, and how many of them have a value of an unexpected kind.
+
+    Where the rows were counted before, those of other months between them may be among the latter.
+    """
+    misfits = " OR ".join(map(_misfit, scan.selection.table.columns))
+    counts = f"count(*) AS n, count(*) FILTER (WHERE {misfits}) AS misfits"
+    if scan.counted is None:
+        return _summed(connections, scan, counts)
+    found = _summed(connections, replace(scan, selection=Selection(scan.selection.table)), counts)
+    return Counter(n=scan.counted, misfits=found["misfits"])
 
 
 def mixed_columns(connections: Sequence[Connection], scan: Scan) -> list[int]:
@@ -93,7 +100,7 @@ def _summed(connections: Sequence[Connection], scan: Scan, counts: str) -> Count
 
 
 def _rows_by_period(connection: Connection, selection: Selection, rows: int) -> dict[Period, int]:
-    periods = periods_of(selection)
+    periods = selection.periods
     column = selection.month_column
     if len(periods) == 1 or column is None:
         return {periods[0]: rows}
@@ -120,7 +127,7 @@ def _classes_by_period(
     connection: Connection, scan: Scan, places: list[int]
 ) -> dict[tuple[Period, int], ColumnEntry]:
     selection = scan.selection
-    periods = periods_of(selection)
+    periods = selection.periods
     by_month = len(periods) > 1 and selection.month_column is not None
     period = month_expression(selection.month_column) if by_month else literal(periods[0])  # type: ignore[arg-type]
     counts = [f"{period} AS period"]
