@@ -47,6 +47,10 @@ class Records(Protocol):
     def __iter__(self) -> Generator[tuple[Period, pa.RecordBatch]]: ...
 
 
+class UnexpectedKind(Exception):  # noqa: N818
+    """A value is not of the kind that its column declares: read again, without trusting."""
+
+
 KindedColumn = Mapping[StorageClass, pa.Array]
 """A column of some rows: an array of all the rows for each kind, NULL where the value is another.
 
@@ -79,8 +83,12 @@ class Snapshot(Protocol):
     def tables(self) -> tuple[Table, ...]:
         """Every table whose rows can be read, in name order."""
 
-    def read(self, selection: Selection) -> Records:
-        """Survey ``selection`` and prepare to read it."""
+    def read(self, selection: Selection, *, trusting: bool = False) -> Records:
+        """Prepare to read ``selection``, after a survey of the kinds that its values have.
+
+        ``trusting`` may spare the survey, a pass over the rows: every column is expected to hold
+        what it declares, and iterating raises ``UnexpectedKind`` at the first sign of another.
+        """
 
     def values(self, table: Table) -> Values:
         """Prepare to read all of ``table`` as it is stored."""

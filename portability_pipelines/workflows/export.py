@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -16,7 +16,7 @@ from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.manifest import ColumnEntry, Source, TableEntry, path_part
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Selection
-from portability_pipelines.engines.base import Contents, Records, Snapshot
+from portability_pipelines.engines.base import Contents, Records, Snapshot, UnexpectedKind
 from portability_pipelines.filters.chain import FilteredWriter, stored_suffix, writing
 from portability_pipelines.formats.base import Format, RecordWriter
 from portability_pipelines.formats.digest import ContentDigest
@@ -54,19 +54,39 @@ def export_table(
 ) -> dict[Period, Written]:
     """Write one archive for each period of ``selection`` in a single pass over the table.
 
-    The row count of every period was taken by the database in the same snapshot; a period whose
-    rows differ from it is not published. All periods are published after the last row was read,
-    so a failure leaves every one as it was.
+    Where a value turns up that is not of the kind that its column declares, what was written is
+    dropped, and after a survey of the table another pass is begun. The row count of every period
+    was taken by the database in the same snapshot; a period whose rows differ from it is not
+    published. All periods are published after the last row was read, so a failure leaves every one
+    as it was.
     """
     name = dataset or selection.table.name
+    export = partial(_export, snapshot, database, selection, options, archivist, progress, name)
+    with suppress(UnexpectedKind):
+        return export(trusting=True)
+    # Only here is all of the first pass let go, with the error that held it.
+    return export(trusting=False)
+
+
+def _export(
+    snapshot: Snapshot,
+    database: str,
+    selection: Selection,
+    options: ExportOptions,
+    archivist: Archivist,
+    progress: Progress,
+    dataset: str,
+    *,
+    trusting: bool,
+) -> dict[Period, Written]:
     source = source_of(snapshot, database)
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
-        surveyed = pool.submit(snapshot.read, selection)
+        reading = pool.submit(snapshot.read, selection, trusting=trusting)
         drafts = [
-            stack.enter_context(archivist.draft(database, "exports", name, period))
+            stack.enter_context(archivist.draft(database, "exports", dataset, period))
             for period in selection.periods
         ]
-        records = surveyed.result()
+        records = reading.result()
         if options.on_mixed_types == "refuse":
             _refuse_mixed_types(snapshot, selection, records)
         batches = stack.enter_context(closing(iter(records)))

@@ -59,8 +59,8 @@ class _LossySnapshot(Disturbed):
         super().__init__(inner)
         self._fault = fault
 
-    def read(self, selection: Selection) -> Records:
-        return _LossyRecords(self.inner.read(selection), self._fault)
+    def read(self, selection: Selection, *, trusting: bool = False) -> Records:
+        return _LossyRecords(self.inner.read(selection, trusting=trusting), self._fault)
 
     def values(self, table: Table) -> Values:
         return _LossyValues(self.inner.values(table), self._fault)

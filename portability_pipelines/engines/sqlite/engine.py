@@ -17,8 +17,9 @@ from portability_pipelines.engines.sqlite.periods import UNIT, condition
 from portability_pipelines.engines.sqlite.records import SqliteRecords
 from portability_pipelines.engines.sqlite.scans import Scan, source
 from portability_pipelines.engines.sqlite.schema import identifier, tables_of
-from portability_pipelines.engines.sqlite.survey import survey
+from portability_pipelines.engines.sqlite.survey import declared, survey
 from portability_pipelines.engines.sqlite.values import SqliteValues
+from portability_pipelines.engines.sqlite.windows import Windows
 from portability_pipelines.stores.working import working_folder
 
 
@@ -45,9 +46,15 @@ class SqliteSnapshot:
         """Every table with rows of its own, in name order."""
         return tables_of(self._connection)
 
-    def read(self, selection: Selection) -> SqliteRecords:
-        """Survey ``selection`` and prepare to read it in one pass."""
+    def read(self, selection: Selection, *, trusting: bool = False) -> SqliteRecords:
+        """Prepare to read ``selection``; only a few months that an index found are ever trusted.
+
+        To read so few again, where one misleads, takes less than to survey them every time.
+        """
         scan = Scan.planned(self._connection, selection)
+        if trusting and scan.counted is not None and scan.edges is not None:
+            windows = Windows(scan)
+            return SqliteRecords(self.connections, scan, declared(self._connection, scan), windows)
         return SqliteRecords(self.connections, scan, survey(self.connections, scan))
 
     def values(self, table: Table) -> SqliteValues:

@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import StorageClass
-from portability_pipelines.engines.base import Contents
+from portability_pipelines.engines.base import Contents, UnexpectedKind
 from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.periods import split
 from portability_pipelines.engines.sqlite.scans import Scan
+from portability_pipelines.engines.sqlite.windows import Windows
 from portability_pipelines.formats.records import ARROW_TYPES, records_schema
 
 
@@ -34,12 +35,15 @@ class SqliteRecords:
         connections: Sequence[Connection],
         scan: Scan,
         contents: dict[Period, Contents],
+        trusted: Windows | None = None,
     ) -> None:
+        """``contents`` are those of a survey, or, with ``trusted`` windows, what is declared."""
         self.contents: Mapping[Period, Contents] = contents
         self.unreadable_texts: Counter[tuple[Period, str]] = Counter()
         self._counting = Lock()
         self._connections = connections
         self._scan = scan
+        self._trusted = trusted
         self._selection = scan.selection
         self._kinds = [_kinds(contents, i) for i in range(len(scan.selection.table.columns))]
 
@@ -62,6 +66,12 @@ class SqliteRecords:
                     yield period, self._render(period, rows)
 
     def _batches(self, connection: Connection, part: str) -> Iterator[pa.RecordBatch]:
+        if self._trusted is not None:
+            for window in self._trusted.read(connection, part):
+                if window.mixed:
+                    raise UnexpectedKind
+                yield window.batch
+            return
         columns, scanned = self._selection.table.columns, self._scan.ordered_rows(part)
         skip = 1
         for batch in connection.batches(seeded(columns, self._kinds, scanned)):

@@ -35,7 +35,7 @@ class Scan:
 
     ``edges`` are row ids between which all of them lie; None where they are not read by row id, or
     lie so far apart that the index is to find each (``indexed``). ``counted`` is how many there
-    are, where that was found on the way and few others lie between them.
+    are, where that is known.
     """
 
     selection: Selection
@@ -59,7 +59,7 @@ class Scan:
             rows = found["n"]
             if rows and found["high"] - found["low"] < _DENSE * rows:
                 return cls(selection, row_id, (found["low"], found["high"]), counted=rows)
-            return cls(selection, row_id, None, indexed=True)
+            return cls(selection, row_id, None, indexed=True, counted=rows)
         table = identifier(selection.table.name)
         ends = (f"(SELECT {end}({row_id}) FROM {table}) AS {end}" for end in ("min", "max"))
         (found,) = connection.rows(f"SELECT {', '.join(ends)}")

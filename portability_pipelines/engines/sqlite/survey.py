@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
-from portability_pipelines.domain.tables import Column, Selection, StorageClass
+from portability_pipelines.domain.tables import Column, StorageClass
 from portability_pipelines.engines.base import Contents
 from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES
@@ -31,12 +31,21 @@ _EXACT_IN_DOUBLE = 2**53
 
 def survey(connections: Sequence[Connection], scan: Scan) -> dict[Period, Contents]:
     """Rows and columns of every period of a selection; all of ``connections`` share the work."""
-    connection, selection = connections[0], scan.selection
     overall = _overall(connections, scan)
-    rows = _rows_by_period(connection, selection, overall["n"])
-    columns = selection.table.columns
     mixed = mixed_columns(connections, scan) if overall["misfits"] else []
-    detail = _classes_by_period(connection, scan, mixed) if mixed else {}
+    detail = _classes_by_period(connections[0], scan, mixed) if mixed else {}
+    return _contents(connections[0], replace(scan, counted=overall["n"]), detail)
+
+
+def declared(connection: Connection, scan: Scan) -> dict[Period, Contents]:
+    """The rows of every period, counted, and its columns as if they held what they declare."""
+    return _contents(connection, scan, {})
+
+
+def _contents(
+    connection: Connection, scan: Scan, detail: dict[tuple[Period, int], ColumnEntry]
+) -> dict[Period, Contents]:
+    columns = scan.selection.table.columns
     return {
         period: Contents(
             count,
@@ -45,21 +54,15 @@ def survey(connections: Sequence[Connection], scan: Scan) -> dict[Period, Conten
                 for i, column in enumerate(columns)
             ),
         )
-        for period, count in rows.items()
+        for period, count in _rows_by_period(connection, scan).items()
     }
 
 
 def _overall(connections: Sequence[Connection], scan: Scan) -> Counter[str]:
-    """How many rows there are, and how many of them have a value of an unexpected kind.
-
-    Where the rows were counted before, those of other months between them may be among the latter.
-    """
+    """How many rows there are, and how many of them have a value of an unexpected kind."""
     misfits = " OR ".join(map(_misfit, scan.selection.table.columns))
     counts = f"count(*) AS n, count(*) FILTER (WHERE {misfits}) AS misfits"
-    if scan.counted is None:
-        return _summed(connections, scan, counts)
-    found = _summed(connections, replace(scan, selection=Selection(scan.selection.table)), counts)
-    return Counter(n=scan.counted, misfits=found["misfits"])
+    return _summed(connections, scan, counts)
 
 
 def mixed_columns(connections: Sequence[Connection], scan: Scan) -> list[int]:
@@ -99,10 +102,12 @@ def _summed(connections: Sequence[Connection], scan: Scan, counts: str) -> Count
         return sum(pool.map(count, connections, parts), Counter())
 
 
-def _rows_by_period(connection: Connection, selection: Selection, rows: int) -> dict[Period, int]:
-    periods = selection.periods
-    column = selection.month_column
+def _rows_by_period(connection: Connection, scan: Scan) -> dict[Period, int]:
+    selection, rows = scan.selection, scan.counted
+    periods, column = selection.periods, selection.month_column
     if len(periods) == 1 or column is None:
+        if rows is None:
+            rows = connection.rows(f"SELECT count(*) AS n {source(selection)}")[0]["n"]
         return {periods[0]: rows}
     name = identifier(column.name)
     table = identifier(selection.table.name)

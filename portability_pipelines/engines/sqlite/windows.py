@@ -1,0 +1,111 @@
+"""Rows read as if every column held the kind of value that it declares, and a sign where not.
+
+A window of rows is one batch of one query. ADBC gives a column the type that carries all its
+values in that batch, so that a value of another kind shows in the type. Some values it turns into
+others without a word, and a guard beside the columns finds those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from portability_pipelines.domain.tables import Column
+from portability_pipelines.engines.base import KindedColumn
+from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
+from portability_pipelines.engines.sqlite.kinds import CLASSES, Kinds, chosen, kinded
+from portability_pipelines.engines.sqlite.scans import Scan
+from portability_pipelines.engines.sqlite.schema import (
+    has_real_affinity,
+    has_text_affinity,
+    identifier,
+)
+from portability_pipelines.formats.records import ARROW_TYPES
+
+_GUARD = "unexpected"
+
+
+@dataclass(frozen=True)
+class Window:
+    """Some rows: ``mixed`` are the places of the columns in which another kind shows."""
+
+    batch: pa.RecordBatch
+    mixed: tuple[int, ...]
+    _connection: Connection
+    _scanned: str
+
+    def again(self, column: Column) -> KindedColumn:
+        """``column`` of these rows by the kinds that its values have."""
+        sql = chosen([column], [CLASSES], self._scanned)
+        return kinded(_first(self._connection, sql), 0, CLASSES)
+
+
+class Windows:
+    """The rows of ``scan``, which are found by row id, in the table's stable order."""
+
+    def __init__(self, scan: Scan) -> None:
+        self._scan = scan
+        self._columns = scan.selection.table.columns
+        self.kinds: Kinds = [(column.expected,) for column in self._columns]
+        signs = " OR ".join(filter(None, map(_sign, self._columns)))
+        self._guard = {_GUARD: f"CASE WHEN {signs} THEN 1 END"} if signs else {}
+
+    def read(self, connection: Connection, part: str) -> Iterator[Window]:
+        """The windows of one part of the scan."""
+        within = part
+        while True:
+            scanned = self._scan.ordered_rows(within)
+            batch = _first(connection, chosen(self._columns, self.kinds, scanned, self._guard))
+            if batch is None:
+                return
+            yield Window(batch, self._mixed(batch), connection, scanned)
+            if batch.num_rows < BATCH_ROWS:
+                return
+            within = f"{part} AND {self._scan.row_id} > {self._last(connection, scanned)}"
+
+    def _last(self, connection: Connection, scanned: str) -> int:
+        """The row id of the last row of a window that is full."""
+        rest = f"{scanned} LIMIT 1 OFFSET {BATCH_ROWS - 1}"
+        return int(connection.rows(f"SELECT {self._scan.row_id} AS last {rest}")[0]["last"])
+
+    def _mixed(self, batch: pa.RecordBatch) -> tuple[int, ...]:
+        suspected = bool(self._guard) and _holds_values(batch.column(_GUARD))
+        return tuple(
+            i
+            for i, column in enumerate(self._columns)
+            if (suspected and _sign(column) is not None)
+            or (
+                batch.column(i).type != ARROW_TYPES[column.expected]
+                and _holds_values(batch.column(i))
+            )
+        )
+
+
+def _first(connection: Connection, sql: str) -> pa.RecordBatch | None:
+    """The first rows that ``sql`` gives, as many as a batch holds; None for no rows."""
+    with closing(connection.batches(sql)) as batches:
+        return next(batches, None)
+
+
+def _holds_values(column: pa.Array) -> bool:
+    return bool(column.null_count < len(column))
+
+
+def _sign(column: Column) -> str | None:
+    """SQL that is true of a value that ADBC would change without a word; None for no such value.
+
+    NULL, numbers, texts and blobs sort in this order (https://www.sqlite.org/datatype3.html,
+    section 4.1). A column of TEXT affinity holds no numbers, one of REAL affinity no integers
+    (section 3); SQLite's integrity check would call that damage.
+    """
+    name = identifier(column.name)
+    if column.expected == "text" and not has_text_affinity(column.declared_type):
+        return f"+{name} COLLATE BINARY < ''"
+    if column.expected == "blob":
+        return f"+{name} COLLATE BINARY < x''"
+    if column.expected == "real" and not has_real_affinity(column.declared_type):
+        return f"typeof({name}) = 'integer'"
+    return None
