@@ -18,15 +18,20 @@ from hypothesis import strategies as st
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.months import Month, months_between
 from portability_pipelines.domain.tables import MonthColumn, Selection
+from portability_pipelines.engines.base import UnexpectedKind
 from portability_pipelines.engines.sqlite.adbc import Connection, only_library
 from portability_pipelines.engines.sqlite.engine import SqliteEngine, SqliteSnapshot
 from portability_pipelines.formats.records import records_schema
 from portability_tests.engines.databases import DECLARED, database, numbers, table_named
 from portability_tests.strategies import Value, any_value
 
+MONTHS = months_between(Month(2026, 1), Month(2026, 3))
 
-def read_all(snapshot: SqliteSnapshot, selection: Selection) -> dict[str, list[tuple[Value, ...]]]:
-    records = snapshot.read(selection)
+
+def read_all(
+    snapshot: SqliteSnapshot, selection: Selection, *, trusting: bool = False
+) -> dict[str, list[tuple[Value, ...]]]:
+    records = snapshot.read(selection, trusting=trusting)
     found: dict[str, list[tuple[Value, ...]]] = {period: [] for period in records.contents}
     for period, batch in records:
         assert batch.schema == records_schema(records.contents[period].columns)
@@ -75,6 +80,34 @@ def test_every_value_of_any_storage_class_is_read_exactly(tmp_path: Path, data: 
         assert [row[place] for row in found] == expected, entry
 
 
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_a_month_is_taken_at_its_word_where_that_is_true(tmp_path: Path, data: Any) -> None:
+    declared = data.draw(st.lists(DECLARED, min_size=1, max_size=4))
+    clean = [st.none(), st.integers(-9, 9), st.floats(allow_nan=False), st.text(), st.binary()]
+    columns = [data.draw(st.sampled_from([*clean, any_value])) for _ in declared]
+    rows = data.draw(st.lists(st.tuples(*columns), min_size=1, max_size=8))
+    made = ", ".join(f"c{i} {d}" for i, d in enumerate(declared))
+    engine = database(tmp_path, f"CREATE TABLE t (at TEXT, {made})", "CREATE INDEX i ON t (at)")
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
+        holes = ", ".join("?" * len(declared))
+        connection.executemany(f"INSERT INTO t VALUES ('2026-01-15', {holes})", rows)
+        connection.commit()
+    with engine.snapshot() as snapshot:
+        selection = Selection(table_named(snapshot, "t"), MonthColumn("at"), (MONTHS[0],))
+        surveyed = snapshot.read(selection).contents
+        true = not any(entry.storage_classes for entry in surveyed["2026-01"].columns)
+        if true:
+            assert snapshot.read(selection, trusting=True).contents == surveyed
+            trusted = read_all(snapshot, selection, trusting=True)
+            assert repr(trusted) == repr(read_all(snapshot, selection))
+        else:
+            with pytest.raises(UnexpectedKind):
+                read_all(snapshot, selection, trusting=True)
+
+
 def test_tables_of_every_make_are_found(tmp_path: Path) -> None:
     engine = database(
         tmp_path,
@@ -104,9 +137,6 @@ def test_tables_of_every_make_are_found(tmp_path: Path) -> None:
     assert tables["pairs"].key == ("b", "a")
     assert tables["exact"].columns[2].generated
     assert tables["child"].foreign_keys[0].columns == ("p", "q")
-
-
-MONTHS = months_between(Month(2026, 1), Month(2026, 3))
 
 
 def dated(folder: Path, declared: str, values: list[Value], *, index: bool) -> SqliteEngine:
