@@ -17,10 +17,11 @@ import pytest
 from portability_pipelines.catalog.archives import latest
 from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.manifest import MANIFEST_NAME, Manifest
-from portability_pipelines.domain.months import ALL, UNDATED
+from portability_pipelines.domain.months import ALL, UNDATED, Month
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.drafts import Secrets
 from portability_pipelines.workflows.export import export_table
+from portability_tests.conftest import MakeStore
 from portability_tests.workflows.disturbed import losing_rows
 from portability_tests.workflows.walks import (
     EVERY_FORMAT,
@@ -171,6 +172,27 @@ def test_mixed_values_are_refused_where_that_is_wanted(database: Path, store: St
         ids = connection.execute("SELECT id FROM clients WHERE rowid IN (2, 3)").fetchall()
     assert all(repr(identifier) in str(caught.value) for (identifier,) in ids)
     assert keys(store) == []
+
+
+def test_a_month_that_breaks_its_word_is_like_that_of_a_range(
+    database: Path, store: Store, make_store: MakeStore, scratch: Path
+) -> None:
+    change(
+        database,
+        "UPDATE user_activity SET duration_ms = 'slow' WHERE id = (SELECT max(id) "
+        f"FROM user_activity WHERE timestamp LIKE '{NOVEMBER}%')",
+    )
+    month = (Month.parse(NOVEMBER),)
+    alone = export(database, store, "user_activity", "timestamp", months=month)[NOVEMBER].manifest
+    other = make_store("local")
+    among = export(database, other, "user_activity", "timestamp")[NOVEMBER].manifest
+
+    assert alone.tables == among.tables
+    (mixed,) = (c for c in alone.tables[0].columns if c.name == "duration_ms")
+    assert mixed.stored_type == "text"
+    assert mixed.storage_classes["text"] == 1
+    assert failed(verify(store, alone, scratch)) == {}
+    assert archives_are_whole(store) == [alone]
 
 
 def test_texts_that_are_not_utf8_are_counted_in_their_column(
