@@ -12,6 +12,7 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.engines.base import Engine, Frozen, Snapshot
 from portability_pipelines.filters.chain import stored_suffix, writing
 from portability_pipelines.filters.openpgp_keys import EncryptionKey, described
+from portability_pipelines.stores.disk import sync
 from portability_pipelines.workflows.digests import digest_table
 from portability_pipelines.workflows.drafts import Archivist, Draft, Written
 from portability_pipelines.workflows.export import source_of
@@ -67,6 +68,8 @@ def _encrypted(
             chain.write(chunk)
             done += len(chunk)
             progress(done, frozen.size_bytes)
+    # Publishing does this too, but here the digests are still being taken meanwhile.
+    sync(draft.folder / name)
     return chain.entry(name, engine)
 
 
