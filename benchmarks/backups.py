@@ -1,4 +1,4 @@
-"""The contest of backups."""
+"""The contest of backups: of a database at rest, and of one that an application has open."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from benchmarks import report
 from benchmarks.contest import OURS, Contestant, Outcome, complaint, hold, run_python
 from benchmarks.data import Data
 from benchmarks.tasks import Task
+from benchmarks.writer import writing
 
 TITLE = "backup: encrypted to a passphrase"
 MOST_MIB = 200
@@ -30,6 +31,9 @@ def run(data: Data, rounds: int, folder: Path) -> list[report.Verdict]:
     task = Task(str(data.sample), "", format="backup")
     held = hold(_CONTESTANTS, task, rounds, folder)
     found = [_proven(one, task, folder / str(place)) for place, one in enumerate(held)]
+    with writing(str(data.busy), commits=1):
+        busy = replace(task, database=str(data.busy))
+        found = [_tried(one, busy, folder / "tried") for one in found]
     report.outcomes(TITLE, found)
     return _verdicts(found)
 
@@ -42,6 +46,15 @@ def _proven(outcome: Outcome, task: Task, folder: Path) -> Outcome:
     done = run_python("benchmarks.restored", module, placed, files)
     said = complaint(done.stderr) if done.returncode else done.stdout.strip()
     return replace(outcome, fault=said or None)
+
+
+def _tried(outcome: Outcome, task: Task, folder: Path) -> Outcome:
+    """``outcome`` with the fault that shows where the last commit is in the log, if any."""
+    if outcome.fault:
+        return outcome
+    (tried,) = hold([outcome.contestant], task, 0, folder)
+    fault = _proven(tried, task, folder / "0").fault
+    return replace(outcome, fault=fault and f"others have it open: {fault}")
 
 
 def _verdicts(found: Sequence[Outcome]) -> list[report.Verdict]:
@@ -57,7 +70,9 @@ def _verdicts(found: Sequence[Outcome]) -> list[report.Verdict]:
 def _faster(ours: Outcome, peer: Outcome) -> report.Verdict:
     least = _LEAST_TIMES[peer.contestant]
     target = f"{TITLE}: {ours.contestant.name} at least {least} x as fast as {peer.contestant.name}"
-    if not peer.runs or peer.fault:
+    if not peer.runs:
         return report.Verdict(target, peer.fault or "nothing ran", None)
     times = peer.median() / ours.median()
-    return report.Verdict(target, f"{times:.1f} x", times >= least)
+    if peer.fault:
+        return report.Verdict(target, f"{times:.2f} x, but it is wrong: {peer.fault}", None)
+    return report.Verdict(target, f"{times:.2f} x", times >= least)

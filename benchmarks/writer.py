@@ -1,17 +1,18 @@
-"""Somebody who commits all the time: ``python -m benchmarks.writer DATABASE``, until it is killed.
+"""Somebody else who commits: ``python -m benchmarks.writer DATABASE COMMITS``, until it is killed.
 
 Every commit writes one number into the first and the last row of every month. It says ``ready``
-after the first.
+after the first. What is committed stays in the write-ahead log while this lives, unless there is
+too much of it for that.
 """
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
 from benchmarks.tasks import MONTH_COLUMN, TABLE
@@ -27,9 +28,9 @@ _EDGES = (
 
 
 @contextmanager
-def writing(database: str) -> Iterator[None]:
-    """Commit to ``database`` all the time, from another process."""
-    command = (sys.executable, "-m", "benchmarks.writer", database)
+def writing(database: str, commits: int = sys.maxsize) -> Iterator[None]:
+    """Commit to ``database`` so many times, by default all the time, from another process."""
+    command = (sys.executable, "-m", "benchmarks.writer", database, str(commits))
     with subprocess.Popen(command, cwd=_PROJECT, stdout=subprocess.PIPE, text=True) as writer:
         try:
             if not writer.stdout or writer.stdout.readline() != "ready\n":
@@ -39,16 +40,17 @@ def writing(database: str) -> Iterator[None]:
             writer.kill()
 
 
-def main(database: str) -> None:
-    """Commit until killed."""
+def main(database: str, commits: str) -> None:
+    """Commit, and keep the database open until killed."""
     connection = sqlite3.connect(database, timeout=60)
     edges = [(row,) for month in connection.execute(_EDGES) for row in month]
-    for number in count():
+    for number in range(int(commits)):
         connection.executemany(f"UPDATE {TABLE} SET {MARK} = {number} WHERE id = ?", edges)
         connection.commit()
         if number == 0:
             sys.stdout.write("ready\n")
             sys.stdout.flush()
+    signal.pause()
 
 
 if __name__ == "__main__":
