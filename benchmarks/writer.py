@@ -1,8 +1,7 @@
 """Somebody else who commits: ``python -m benchmarks.writer DATABASE COMMITS``, until it is killed.
 
 Every commit writes one number into the first and the last row of every month. It says ``ready``
-after the first. What is committed stays in the write-ahead log while this lives, unless there is
-too much of it for that.
+after the first. A number of commits that has an end stays in the write-ahead log while this lives.
 """
 
 from __future__ import annotations
@@ -43,6 +42,8 @@ def writing(database: str, commits: int = sys.maxsize) -> Iterator[None]:
 def main(database: str, commits: str) -> None:
     """Commit, and keep the database open until killed."""
     connection = sqlite3.connect(database, timeout=60)
+    if int(commits) < sys.maxsize:
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
     edges = [(row,) for month in connection.execute(_EDGES) for row in month]
     for number in range(int(commits)):
         connection.executemany(f"UPDATE {TABLE} SET {MARK} = {number} WHERE id = ?", edges)

@@ -47,7 +47,7 @@ class Records(Protocol):
     def __iter__(self) -> Generator[tuple[Period, pa.RecordBatch]]: ...
 
 
-class UnexpectedKind(Exception):  # noqa: N818
+class UnexpectedKindError(Exception):
     """A value is not of the kind that its column declares: read again, without trusting."""
 
 
@@ -87,7 +87,7 @@ class Snapshot(Protocol):
         """Prepare to read ``selection``, after a survey of the kinds that its values have.
 
         ``trusting`` may spare the survey, a pass over the rows: every column is expected to hold
-        what it declares, and iterating raises ``UnexpectedKind`` at the first sign of another.
+        what it declares, and iterating raises ``UnexpectedKindError`` at the first sign of another.
         """
 
     def values(self, table: Table) -> Values:

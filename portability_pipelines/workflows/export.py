@@ -16,7 +16,7 @@ from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.manifest import ColumnEntry, Source, TableEntry, path_part
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Selection
-from portability_pipelines.engines.base import Contents, Records, Snapshot, UnexpectedKind
+from portability_pipelines.engines.base import Contents, Records, Snapshot, UnexpectedKindError
 from portability_pipelines.filters.chain import FilteredWriter, stored_suffix, writing
 from portability_pipelines.formats.base import Format, RecordWriter
 from portability_pipelines.formats.digest import ContentDigest
@@ -62,7 +62,7 @@ def export_table(
     """
     name = dataset or selection.table.name
     export = partial(_export, snapshot, database, selection, options, archivist, progress, name)
-    with suppress(UnexpectedKind):
+    with suppress(UnexpectedKindError):
         return export(trusting=True)
     # Only here is all of the first pass let go, with the error that held it.
     return export(trusting=False)

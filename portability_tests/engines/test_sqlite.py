@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.months import Month, months_between
 from portability_pipelines.domain.tables import MonthColumn, Selection
-from portability_pipelines.engines.base import UnexpectedKind
+from portability_pipelines.engines.base import UnexpectedKindError
 from portability_pipelines.engines.sqlite.adbc import Connection, only_library
 from portability_pipelines.engines.sqlite.engine import SqliteEngine, SqliteSnapshot
 from portability_pipelines.formats.records import records_schema
@@ -104,7 +104,7 @@ def test_a_month_is_taken_at_its_word_where_that_is_true(tmp_path: Path, data: A
             trusted = read_all(snapshot, selection, trusting=True)
             assert repr(trusted) == repr(read_all(snapshot, selection))
         else:
-            with pytest.raises(UnexpectedKind):
+            with pytest.raises(UnexpectedKindError):
                 read_all(snapshot, selection, trusting=True)
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import StorageClass
-from portability_pipelines.engines.base import Contents, UnexpectedKind
+from portability_pipelines.engines.base import Contents, UnexpectedKindError
 from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
@@ -69,7 +69,7 @@ class SqliteRecords:
         if self._trusted is not None:
             for window in self._trusted.read(connection, part):
                 if window.mixed:
-                    raise UnexpectedKind
+                    raise UnexpectedKindError
                 yield window.batch
             return
         columns, scanned = self._selection.table.columns, self._scan.ordered_rows(part)
