@@ -8,9 +8,11 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from portability_pipelines.domain.tables import Table
+from portability_pipelines.domain.tables import Selection, Table
 from portability_pipelines.engines.base import Snapshot
 from portability_pipelines.engines.sqlite.engine import SqliteEngine
+from portability_pipelines.formats.records import records_schema
+from portability_tests.strategies import Value
 
 DECLARED = st.sampled_from(
     ["", "INTEGER", "TEXT", "REAL", "BLOB", "DECIMAL(10,2)", "BOOLEAN", "DATETIME", "VARCHAR(9)"]
@@ -39,3 +41,18 @@ def numbers(most: int) -> str:
 
 def table_named(snapshot: Snapshot, name: str) -> Table:
     return next(table for table in snapshot.tables() if table.name == name)
+
+
+def read_all(
+    snapshot: Snapshot, selection: Selection, *, trusting: bool = False
+) -> dict[str, list[tuple[Value, ...]]]:
+    """The rows of every period, as many as were counted."""
+    records = snapshot.read(selection, trusting=trusting)
+    found: dict[str, list[tuple[Value, ...]]] = {period: [] for period in records.contents}
+    for period, batch in records:
+        assert batch.schema == records_schema(records.contents[period].columns)
+        found[period] += zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    assert {p: len(rows) for p, rows in found.items()} == {
+        p: contents.rows for p, contents in records.contents.items()
+    }
+    return found

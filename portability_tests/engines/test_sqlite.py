@@ -16,30 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portability_pipelines.domain.errors import PermanentError
-from portability_pipelines.domain.months import Month, months_between
-from portability_pipelines.domain.tables import MonthColumn, Selection
-from portability_pipelines.engines.base import UnexpectedKindError
+from portability_pipelines.domain.tables import Selection
 from portability_pipelines.engines.sqlite.adbc import Connection, only_library
-from portability_pipelines.engines.sqlite.engine import SqliteEngine, SqliteSnapshot
-from portability_pipelines.formats.records import records_schema
-from portability_tests.engines.databases import DECLARED, database, numbers, table_named
+from portability_pipelines.engines.sqlite.engine import SqliteEngine
+from portability_tests.engines.databases import DECLARED, database, numbers, read_all, table_named
 from portability_tests.strategies import Value, any_value
-
-MONTHS = months_between(Month(2026, 1), Month(2026, 3))
-
-
-def read_all(
-    snapshot: SqliteSnapshot, selection: Selection, *, trusting: bool = False
-) -> dict[str, list[tuple[Value, ...]]]:
-    records = snapshot.read(selection, trusting=trusting)
-    found: dict[str, list[tuple[Value, ...]]] = {period: [] for period in records.contents}
-    for period, batch in records:
-        assert batch.schema == records_schema(records.contents[period].columns)
-        found[period] += zip(*(column.to_pylist() for column in batch.columns), strict=True)
-    assert {p: len(rows) for p, rows in found.items()} == {
-        p: contents.rows for p, contents in records.contents.items()
-    }
-    return found
 
 
 def as_exported(values: Iterable[Value], stored: str) -> list[Value]:
@@ -80,34 +61,6 @@ def test_every_value_of_any_storage_class_is_read_exactly(tmp_path: Path, data: 
         assert [row[place] for row in found] == expected, entry
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(data=st.data())
-def test_a_month_is_taken_at_its_word_where_that_is_true(tmp_path: Path, data: Any) -> None:
-    declared = data.draw(st.lists(DECLARED, min_size=1, max_size=4))
-    clean = [st.none(), st.integers(-9, 9), st.floats(allow_nan=False), st.text(), st.binary()]
-    columns = [data.draw(st.sampled_from([*clean, any_value])) for _ in declared]
-    rows = data.draw(st.lists(st.tuples(*columns), min_size=1, max_size=8))
-    made = ", ".join(f"c{i} {d}" for i, d in enumerate(declared))
-    engine = database(tmp_path, f"CREATE TABLE t (at TEXT, {made})", "CREATE INDEX i ON t (at)")
-    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
-        holes = ", ".join("?" * len(declared))
-        connection.executemany(f"INSERT INTO t VALUES ('2026-01-15', {holes})", rows)
-        connection.commit()
-    with engine.snapshot() as snapshot:
-        selection = Selection(table_named(snapshot, "t"), MonthColumn("at"), (MONTHS[0],))
-        surveyed = snapshot.read(selection).contents
-        true = not any(entry.storage_classes for entry in surveyed["2026-01"].columns)
-        if true:
-            assert snapshot.read(selection, trusting=True).contents == surveyed
-            trusted = read_all(snapshot, selection, trusting=True)
-            assert repr(trusted) == repr(read_all(snapshot, selection))
-        else:
-            with pytest.raises(UnexpectedKindError):
-                read_all(snapshot, selection, trusting=True)
-
-
 def test_tables_of_every_make_are_found(tmp_path: Path) -> None:
     engine = database(
         tmp_path,
@@ -139,116 +92,6 @@ def test_tables_of_every_make_are_found(tmp_path: Path) -> None:
     assert tables["child"].foreign_keys[0].columns == ("p", "q")
 
 
-def dated(folder: Path, declared: str, values: list[Value], *, index: bool) -> SqliteEngine:
-    engine = database(folder, f"CREATE TABLE t (id INTEGER PRIMARY KEY, at {declared})")
-    with closing(sqlite3.connect(folder / "app.sqlite")) as connection:
-        connection.executemany("INSERT INTO t (at) VALUES (?)", [(value,) for value in values])
-        if index:
-            connection.execute("CREATE INDEX by_date ON t (at)")
-        connection.commit()
-    return engine
-
-
-DATES: dict[str, tuple[str, list[Value], dict[str, list[int]]]] = {
-    "iso": (
-        "TEXT",
-        ["2026-03-31T23:59:59Z", "2026-01-01", None, "2026-02", "", "2026-13-01", "2025-12-31", 7,
-         "2026-01-31 10:00", "2026-0:", b"2026-01-05", "2026-04-01", "2026-1-5"],
-        {"2026-01": [2, 9], "2026-02": [4], "2026-03": [1],
-         "undated": [3, 5, 6, 7, 8, 10, 11, 12, 13]},
-    ),
-    "epoch_seconds": (
-        "INTEGER",
-        [1767225600, 1767225599, 1769904000, 1772323199.5, 1772323200, 1775001600, None, "unknown"],
-        {"2026-01": [1], "2026-02": [3, 4], "2026-03": [5], "undated": [2, 6, 7, 8]},
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("index", [False, True], ids=["scan", "index"])
-@pytest.mark.parametrize("encoding", ["iso", "epoch_seconds"])
-def test_every_row_falls_in_one_month_or_among_the_undated(
-    tmp_path: Path, encoding: Any, index: bool
-) -> None:
-    declared, values, expected = DATES[encoding]
-    engine = dated(tmp_path, declared, values, index=index)
-    column = MonthColumn("at", encoding)
-    with engine.snapshot() as snapshot:
-        table = table_named(snapshot, "t")
-        together = read_all(snapshot, Selection(table, column, MONTHS))
-        one_by_one = {
-            str(month): read_all(snapshot, Selection(table, column, (month,)))[str(month)]
-            for month in MONTHS
-        }
-        undated = read_all(snapshot, Selection(table, column, MONTHS, undated=True))
-    assert together == one_by_one
-    assert {p: [row[0] for row in rows] for p, rows in (together | undated).items()} == expected
-
-
-@pytest.mark.parametrize("index", [True, False], ids=["indexed", "not indexed"])
-@pytest.mark.parametrize("months", [1, 2, 5])
-@pytest.mark.parametrize(
-    "row_id",
-    ["i", "i * 7919 % 199999", "i + (i > 60000) * 1000000000000"],
-    ids=["in order", "scattered", "with a gap"],
-)
-def test_months_are_found_wherever_their_rows_lie(
-    tmp_path: Path, index: bool, months: int, row_id: str
-) -> None:
-    engine = database(
-        tmp_path,
-        "CREATE TABLE t (i INTEGER PRIMARY KEY, made TEXT, n INT)",
-        "INSERT INTO t SELECT "
-        f"{row_id}, date('2024-11-01', (i / 500) || ' days'), i FROM ({numbers(100_000)})",
-        *(["CREATE INDEX by_made ON t (made)"] if index else []),
-    )
-    asked = tuple(months_between(Month(2025, 1), Month(2025, months)))
-    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
-        rows = "SELECT * FROM t WHERE substr(made, 1, 7) = ? ORDER BY i"
-        truth = {str(m): connection.execute(rows, (str(m),)).fetchall() for m in asked}
-    assert all(truth.values())
-    with engine.snapshot() as snapshot:
-        selection = Selection(table_named(snapshot, "t"), MonthColumn("made"), asked)
-        assert read_all(snapshot, selection) == truth
-
-
-def test_a_range_and_single_months_store_columns_alike(tmp_path: Path) -> None:
-    engine = database(
-        tmp_path,
-        "CREATE TABLE t (at TEXT, n INTEGER, d DECIMAL)",
-        "INSERT INTO t VALUES ('2026-01-05', 1, 5), ('2026-02-05', 'n/a', 5.25), "
-        "('2026-02-06', 2, 7)",
-    )
-    column = MonthColumn("at")
-    with engine.snapshot() as snapshot:
-        table = table_named(snapshot, "t")
-        together = snapshot.read(Selection(table, column, MONTHS)).contents
-        for month in MONTHS:
-            alone = snapshot.read(Selection(table, column, (month,))).contents
-            assert alone[str(month)] == together[str(month)]
-    stored = {p: [c.stored_type for c in contents.columns] for p, contents in together.items()}
-    assert stored["2026-01"] == ["text", "integer", "real"]
-    assert stored["2026-02"] == ["text", "text", "real"]
-    assert together["2026-02"].columns[1].lost_types
-
-
-def test_months_that_store_a_column_differently_are_read_in_one_scan(tmp_path: Path) -> None:
-    engine = database(
-        tmp_path,
-        "CREATE TABLE t (at TEXT, d DECIMAL)",
-        "INSERT INTO t VALUES ('2026-01-05', 5), ('2026-01-06', 5.25), ('2026-02-05', 'n/a'), "
-        "('2026-02-06', 7), ('2026-03-05', x'0a'), ('2026-03-06', NULL)",
-    )
-    with engine.snapshot() as snapshot:
-        selection = Selection(table_named(snapshot, "t"), MonthColumn("at"), MONTHS)
-        found = read_all(snapshot, selection)
-    assert {month: [row[1] for row in rows] for month, rows in found.items()} == {
-        "2026-01": [5.0, 5.25],
-        "2026-02": ["n/a", "7"],
-        "2026-03": [b"\n", None],
-    }
-
-
 def test_text_that_is_not_utf8_is_kept_as_bytes_and_counted(tmp_path: Path) -> None:
     engine = database(
         tmp_path,
@@ -273,26 +116,6 @@ def test_leading_nulls_do_not_fix_a_wrong_type(tmp_path: Path) -> None:
         rows = read_all(snapshot, Selection(table_named(snapshot, "t")))["all"]
     assert rows[-1] == ("late", 0.5)
     assert rows[0] == (None, None)
-
-
-@pytest.mark.parametrize(
-    ("values", "encoding", "dated_rows"),
-    [
-        (["2026-01-01", "2026-02-01T10:00:00", None, "soon"], "iso", 2),
-        ([1767225600, 1767225600.5, 12], "epoch_seconds", 2),
-        ([1767225600000, 0], "epoch_milliseconds", 1),
-        (["hello", 5, None], "iso", 0),
-    ],
-)
-def test_the_way_a_column_writes_dates_is_recognised(
-    tmp_path: Path, values: list[Value], encoding: str, dated_rows: int
-) -> None:
-    engine = dated(tmp_path, "", values, index=False)
-    with engine.snapshot() as snapshot:
-        evidence = snapshot.dates(table_named(snapshot, "t"), "at")
-    assert evidence.dated == dated_rows
-    assert evidence.undated == len(values) - dated_rows
-    assert not dated_rows or evidence.encoding == encoding
 
 
 def test_rows_that_break_their_column_are_named_by_key(tmp_path: Path) -> None:
