@@ -13,6 +13,7 @@ from pyarrow import ipc
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.formats.base import RecordWriter
 
+# Small, so that a small export is written while it is still being read; the next ones are larger.
 _FIRST_GROUP_BYTES = 1 << 20
 _GROUP_BYTES = 4 << 20
 _GROUP_ROWS = 65_536

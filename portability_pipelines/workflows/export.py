@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -60,8 +60,9 @@ def export_table(
     published. All periods are published after the last row was read, so a failure leaves every one
     as it was.
     """
-    name = dataset or selection.table.name
-    export = partial(_export, snapshot, database, selection, options, archivist, progress, name)
+    source = source_of(snapshot, database)
+    drafted = partial(archivist.draft, database, "exports", dataset or selection.table.name)
+    export = partial(_export, snapshot, source, selection, options, drafted, progress)
     with suppress(UnexpectedKindError):
         return export(trusting=True)
     # Only here is all of the first pass let go, with the error that held it.
@@ -70,22 +71,17 @@ def export_table(
 
 def _export(
     snapshot: Snapshot,
-    database: str,
+    source: Source,
     selection: Selection,
     options: ExportOptions,
-    archivist: Archivist,
+    drafted: Callable[[Period], AbstractContextManager[Draft]],
     progress: Progress,
-    dataset: str,
     *,
     trusting: bool,
 ) -> dict[Period, Written]:
-    source = source_of(snapshot, database)
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
         reading = pool.submit(snapshot.read, selection, trusting=trusting)
-        drafts = [
-            stack.enter_context(archivist.draft(database, "exports", dataset, period))
-            for period in selection.periods
-        ]
+        drafts = [stack.enter_context(drafted(period)) for period in selection.periods]
         records = reading.result()
         if options.on_mixed_types == "refuse":
             _refuse_mixed_types(snapshot, selection, records)

@@ -177,3 +177,24 @@ def test_the_way_a_column_writes_dates_is_recognised(
     assert evidence.dated == dated_rows
     assert evidence.undated == len(values) - dated_rows
     assert not dated_rows or evidence.encoding == encoding
+
+
+@pytest.mark.parametrize("months", [1, 3], ids=["trusted", "surveyed"])
+def test_numbers_in_a_text_column_are_found_though_the_schema_was_changed_by_hand(
+    tmp_path: Path, months: int
+) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (at TEXT, c INTEGER)",
+        "CREATE INDEX by_date ON t (at)",
+        "INSERT INTO t VALUES ('2026-01-05', 'x'), ('2026-01-06', 7), ('2026-01-07', 0.1)",
+        "PRAGMA writable_schema = on",
+        "UPDATE sqlite_schema SET sql = 'CREATE TABLE t (at TEXT, c TEXT)' WHERE name = 't'",
+    )
+    with engine.snapshot() as snapshot:
+        selection = Selection(table_named(snapshot, "t"), MonthColumn("at"), MONTHS[:months])
+        (_, column) = snapshot.read(selection).contents["2026-01"].columns
+        assert column.lost_types
+        if months == 1:
+            with pytest.raises(UnexpectedKindError):
+                read_all(snapshot, selection, trusting=True)

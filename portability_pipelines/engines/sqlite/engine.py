@@ -53,7 +53,7 @@ class SqliteSnapshot:
         """
         scan = Scan.planned(self._connection, selection)
         if trusting and scan.counted is not None and scan.edges is not None:
-            windows = Windows(scan)
+            windows = Windows(scan, thorough=True)
             return SqliteRecords(self.connections, scan, declared(self._connection, scan), windows)
         return SqliteRecords(self.connections, scan, survey(self.connections, scan))
 

@@ -19,12 +19,7 @@ from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES
 from portability_pipelines.engines.sqlite.periods import bounds, month_expression
 from portability_pipelines.engines.sqlite.scans import Scan, leads_an_index, source
-from portability_pipelines.engines.sqlite.schema import (
-    has_real_affinity,
-    has_text_affinity,
-    identifier,
-    literal,
-)
+from portability_pipelines.engines.sqlite.schema import has_real_affinity, identifier, literal
 
 _EXACT_IN_DOUBLE = 2**53
 
@@ -76,13 +71,11 @@ def mixed_columns(connections: Sequence[Connection], scan: Scan) -> list[int]:
 def _misfit(column: Column) -> str:
     """SQL that is true of a value of an unexpected kind.
 
-    Comparing is quicker than ``typeof``: numbers, texts and blobs sort in this order, and a column
-    of TEXT or REAL affinity holds some kinds only (https://www.sqlite.org/datatype3.html, sections
-    4.1 and 3).
+    Comparing is quicker than ``typeof``: numbers, texts and blobs sort in this order, and SQLite
+    gives every number of a column of REAL affinity as a real
+    (https://www.sqlite.org/datatype3.html, sections 4.1 and 3).
     """
     name = identifier(column.name)
-    if column.expected == "text" and has_text_affinity(column.declared_type):
-        return f"+{name} COLLATE BINARY >= x''"
     if column.expected == "real" and has_real_affinity(column.declared_type):
         return f"+{name} >= ''"
     if column.expected == "blob":

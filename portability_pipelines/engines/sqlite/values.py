@@ -24,7 +24,7 @@ class SqliteValues:
         self._connections = connections
         self._columns = table.columns
         self._scan = Scan.planned(connections[0], Selection(table))
-        self._windows = Windows(self._scan)
+        self._windows = Windows(self._scan, thorough=False)
         counted = f"SELECT count(*) AS n {source(self._scan.selection)}"
         self.rows: int = connections[0].rows(counted)[0]["n"]
 

@@ -44,13 +44,18 @@ class Window:
 
 
 class Windows:
-    """The rows of ``scan``, which are found by row id, in the table's stable order."""
+    """The rows of ``scan``, which are found by row id, in the table's stable order.
 
-    def __init__(self, scan: Scan) -> None:
+    ``thorough`` also finds numbers in a column of TEXT affinity. Only a schema changed by hand lets
+    them in, and SQLite's integrity check, which a backup passes, calls them damage.
+    """
+
+    def __init__(self, scan: Scan, *, thorough: bool) -> None:
         self._scan = scan
         self._columns = scan.selection.table.columns
         self.kinds: Kinds = [(column.expected,) for column in self._columns]
-        signs = " OR ".join(filter(None, map(_sign, self._columns)))
+        self._signs = [_sign(column, thorough=thorough) for column in self._columns]
+        signs = " OR ".join(filter(None, self._signs))
         self._guard = {_GUARD: f"CASE WHEN {signs} THEN 1 END"} if signs else {}
 
     def read(self, connection: Connection, part: str) -> Iterator[Window]:
@@ -76,7 +81,7 @@ class Windows:
         return tuple(
             i
             for i, column in enumerate(self._columns)
-            if (suspected and _sign(column) is not None)
+            if (suspected and self._signs[i] is not None)
             or (
                 batch.column(i).type != ARROW_TYPES[column.expected]
                 and _holds_values(batch.column(i))
@@ -94,15 +99,15 @@ def _holds_values(column: pa.Array) -> bool:
     return bool(column.null_count < len(column))
 
 
-def _sign(column: Column) -> str | None:
+def _sign(column: Column, *, thorough: bool) -> str | None:
     """SQL that is true of a value that ADBC would change without a word; None for no such value.
 
     NULL, numbers, texts and blobs sort in this order (https://www.sqlite.org/datatype3.html,
-    section 4.1). A column of TEXT affinity holds no numbers, one of REAL affinity no integers
-    (section 3); SQLite's integrity check would call that damage.
+    section 4.1). A column of TEXT affinity should hold no numbers, and one of REAL affinity gives
+    no integers (section 3).
     """
     name = identifier(column.name)
-    if column.expected == "text" and not has_text_affinity(column.declared_type):
+    if column.expected == "text" and (thorough or not has_text_affinity(column.declared_type)):
         return f"+{name} COLLATE BINARY < ''"
     if column.expected == "blob":
         return f"+{name} COLLATE BINARY < x''"
