@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from portability_tests.processes import eventually, working_in
 from portability_tests.projects import ProjectCopy
 from portability_tests.servers import free_ports
 
@@ -59,18 +60,18 @@ def wait_for(process: subprocess.Popen[str], words: str) -> str:
     pytest.fail(f"{words!r} was not said, but: {said}")
 
 
-def processes_in(folder: Path) -> dict[int, str]:
-    """The processes that work in ``folder`` or were told about it, with their commands."""
-    found = {}
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (place / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            inside = str((place / "cwd").readlink()) == str(folder) or str(folder) in command
-        except OSError:
-            continue
-        if inside and command:
-            found[int(place.name)] = command
-    return found
+def wait_for_process(folder: Path, name: str) -> int:
+    """The id of the first process with ``name`` in its command that works in ``folder``."""
+
+    def found() -> list[int]:
+        return [pid for pid, command in working_in(folder).items() if name in command]
+
+    assert eventually(found), f"no {name}, but: {working_in(folder)}"
+    return min(found())
+
+
+def nothing_is_left(folder: Path) -> bool:
+    return eventually(lambda: not working_in(folder))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -82,13 +83,13 @@ def test_it_answers_until_it_is_told_to_stop_and_leaves_nothing_behind(
         wait_for(process, f"http://127.0.0.1:{port} answers")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/server_info") as answer:
             assert answer.status == 200
-        commands = " ".join(processes_in(project.folder).values())
+        commands = " ".join(working_in(project.folder).values())
         assert "dagster-webserver" in commands
         assert "dagster-daemon" in commands
         assert "mongod" in commands
         process.send_signal(number)
         assert process.wait() == 0
-    assert processes_in(project.folder) == {}
+    assert nothing_is_left(project.folder), working_in(project.folder)
 
 
 def test_where_one_server_dies_the_others_are_stopped_and_it_is_named(
@@ -97,13 +98,10 @@ def test_where_one_server_dies_the_others_are_stopped_and_it_is_named(
     (port,) = free_ports(1)
     with serving(project, port) as process:
         wait_for(process, "starting dagster-webserver and dagster-daemon")
-        (daemon,) = (
-            pid for pid, name in processes_in(project.folder).items() if "dagster-daemon" in name
-        )
-        os.kill(daemon, signal.SIGKILL)
+        os.kill(wait_for_process(project.folder, "dagster-daemon"), signal.SIGKILL)
         assert "exit code -9" in wait_for(process, "dagster-daemon ended by itself")
         assert process.wait() == 1
-    assert processes_in(project.folder) == {}
+    assert nothing_is_left(project.folder), working_in(project.folder)
 
 
 def test_a_port_that_is_taken_is_refused_before_anything_starts(project: ProjectCopy) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from pymongo import MongoClient
 
 from portability_pipelines.demo.servers import VARIABLE, mongodb
 from portability_pipelines.domain.errors import RefusedError
+from portability_tests.processes import eventually
 
 pytestmark = pytest.mark.usefixtures("mongod_uri")
 
@@ -45,12 +45,14 @@ def process(folder: Path) -> int:
 
 def ends(pid: int) -> bool:
     """Whether the process ``pid`` ends by itself in a moment, reaped or not."""
-    status, deadline = Path(f"/proc/{pid}/status"), time.monotonic() + 10
-    while status.exists() and "State:\tZ" not in status.read_text():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+
+    def gone() -> bool:
+        try:
+            return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            return True
+
+    return eventually(gone)
 
 
 def answers(uri: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from portability_pipelines.filters.gnupg import Gnupg
 from portability_pipelines.filters.openpgp_tool import Tool
 from portability_pipelines.filters.sequoia import Sequoia
 from portability_tests.filters.keys import Person, someone, someone_who_rotated
+from portability_tests.processes import children, eventually, working_in
 
 RequireProgram = Callable[[str], str]
 
@@ -81,25 +81,4 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
     assert list(folder.iterdir()) == []
     assert children() <= before
     # An agent that was told to end answers first.
-    patience = time.monotonic() + 10
-    while _processes_about(folder) and time.monotonic() < patience:
-        time.sleep(0.05)
-    assert _processes_about(folder) == []
-
-
-def children() -> set[str]:
-    """The ids of this process's children."""
-    listings = Path("/proc/self/task").glob("*/children")
-    return {pid for listing in listings for pid in listing.read_text().split()}
-
-
-def _processes_about(folder: Path) -> list[bytes]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = entry.read_bytes()
-        except OSError:  # it ended meanwhile
-            continue
-        if os.fsencode(folder) in command:
-            found.append(command)
-    return found
+    assert eventually(lambda: not working_in(folder)), working_in(folder)

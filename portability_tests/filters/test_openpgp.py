@@ -30,8 +30,8 @@ from portability_pipelines.filters.openpgp_keys import (
 )
 from portability_pipelines.filters.openpgp_tool import Tool
 from portability_pipelines.filters.sequoia import Sequoia
-from portability_tests.filters.conftest import children
 from portability_tests.filters.keys import Person
+from portability_tests.processes import children
 
 MIB = 1 << 20
 PASSPHRASE = Passphrase("correct horse, größe 7 ", "environment variable BACKUP_PASSPHRASE")

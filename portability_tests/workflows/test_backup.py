@@ -19,6 +19,7 @@ from portability_pipelines.workflows.backup import back_up
 from portability_pipelines.workflows.drafts import Secrets
 from portability_tests.archives import archives
 from portability_tests.filters.keys import Person
+from portability_tests.processes import children
 from portability_tests.workflows.disturbed import WatchedStore, engine_losing_rows
 from portability_tests.workflows.walks import (
     NOVEMBER,
@@ -44,11 +45,6 @@ def engine(database: Path, tmp_path: Path) -> Engine:
 
 def stages(folder: Path) -> list[Path]:
     return list(folder.rglob("stage-*"))
-
-
-def children() -> set[str]:
-    listings = Path("/proc/self/task").glob("*/children")
-    return {pid for listing in listings for pid in listing.read_text().split()}
 
 
 def test_a_backup_is_proven_and_says_what_it_holds(
