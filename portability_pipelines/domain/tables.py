@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
@@ -88,6 +88,19 @@ class Selection:
         if self.month_column is None:
             return (ALL,)
         return (UNDATED,) if self.undated else tuple(map(str, self.months))
+
+    @property
+    def span(self) -> str:
+        """The periods in words, such as ``2026-01 to 2026-03``."""
+        ends = dict.fromkeys((*self.periods[:1], *self.periods[-1:]))
+        return " to ".join(ends) or "no month"
+
+    def in_turns(self, most: int) -> tuple[Selection, ...]:
+        """The same rows as selections of at most ``most`` periods each, in order."""
+        if len(self.periods) <= most:
+            return (self,)
+        starts = range(0, len(self.months), most)
+        return tuple(replace(self, months=self.months[start : start + most]) for start in starts)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from portability_pipelines.orchestration.proofs import check_spec, proof_result
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.drafts import Archivist, Written
-from portability_pipelines.workflows.export import ExportOptions, export_table
+from portability_pipelines.workflows.export import PERIODS_AT_ONCE, ExportOptions, export_table
 from portability_pipelines.workflows.select import require_dates, select
 from portability_pipelines.workflows.verify import verify_export
 
@@ -143,8 +143,10 @@ def _pending(
     def write(archivist: Archivist) -> dict[Period, Written]:
         months = months_asked_for(context, database, one.table)
         selection = select(snapshot, database, one.table, months, undated=one.undated)
-        say = Progress(f"{one.table.name} ({named(months, one)})", context.log.info)
-        written = export_table(snapshot, database.name, selection, options, archivist, say)
+        written: dict[Period, Written] = {}
+        for turn in selection.in_turns(PERIODS_AT_ONCE):
+            say = Progress(f"{one.table.name} ({turn.span})", context.log.info)
+            written |= export_table(snapshot, database.name, turn, options, archivist, say)
         if not any(result.manifest.rows for result in written.values()):
             require_dates(snapshot, selection, one.table)
         return written
@@ -161,13 +163,6 @@ def months_asked_for(
     if not context.has_partition_key and not context.has_partition_key_range:
         return all_months(database, datetime.now(UTC))
     return tuple(Month.parse(key) for key in context.partition_keys)
-
-
-def named(months: tuple[Month, ...], one: Wanted) -> str:
-    """Which rows of a table a run is about, for people."""
-    if one.undated or not months:
-        return one.period
-    return str(months[0]) if len(months) == 1 else f"{months[0]} to {months[-1]}"
 
 
 def _checks(

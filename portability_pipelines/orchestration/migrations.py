@@ -16,7 +16,6 @@ from portability_pipelines.orchestration.exports import (
     Wanted,
     backfill_policy,
     months_asked_for,
-    named,
 )
 from portability_pipelines.orchestration.failures import as_dagster_outcomes
 from portability_pipelines.orchestration.jobs import Proven
@@ -113,7 +112,7 @@ def _migrate(
     months = months_asked_for(context, database, one.table)
     selection = select(snapshot, database, one.table, months, undated=one.undated)
     records = snapshot.read(selection)
-    say = Progress(f"{one.table.name} to MongoDB ({named(months, one)})", context.log.info)
+    say = Progress(f"{one.table.name} to MongoDB ({selection.span})", context.log.info)
     total = sum(contents.rows for contents in records.contents.values())
     began = time.monotonic()
     counts = migrate(

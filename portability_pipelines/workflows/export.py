@@ -30,6 +30,10 @@ Progress = Callable[[int, int], None]
 MISFITS_SHOWN = 5
 SAMPLE_ROWS = 5
 
+PERIODS_AT_ONCE = 24
+"""A pass over a table writes at most so many archives: each takes some megabytes, and a file
+descriptor for each format."""
+
 FEW_PERIODS = 3
 """Up to so many, each file is compressed in a thread of its own, which takes some megabytes."""
 
@@ -54,6 +58,7 @@ def export_table(
 ) -> dict[Period, Written]:
     """Write one archive for each period of ``selection`` in a single pass over the table.
 
+    For memory's sake the periods should be at most ``PERIODS_AT_ONCE``; see ``Selection.in_turns``.
     Where a value turns up that is not of the kind that its column declares, what was written is
     dropped, and after a survey of the table another pass is begun. The row count of every period
     was taken by the database in the same snapshot; a period whose rows differ from it is not

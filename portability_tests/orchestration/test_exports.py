@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -11,6 +13,7 @@ import pytest
 
 from portability_pipelines.domain.declarations import Exports, Place, TableDeclaration
 from portability_pipelines.domain.manifest import Manifest
+from portability_pipelines.domain.months import Month
 from portability_pipelines.orchestration.io_managers import Archive
 from portability_pipelines.stores.registry import open_store
 from portability_tests.archives import archives
@@ -91,6 +94,39 @@ def test_one_run_for_many_months_leaves_what_a_run_a_month_leaves(
         kept[backfill] = (rows, content(held(url, staging_root)))
     assert kept["single_run"] == kept["run_per_month"]
     assert len(kept["single_run"][0]) == len(MONTHS)
+
+
+def test_a_run_of_many_years_opens_few_files_at_a_time(
+    source: Path, make_store_url: MakeStoreUrl, staging_root: Path, instance: dg.DagsterInstance
+) -> None:
+    store_url = make_store_url("local")
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute(
+            "UPDATE user_activity SET timestamp = (2019 + rowid % 7) || substr(timestamp, 5)"
+        )
+        connection.commit()
+        (rows,) = connection.execute("SELECT count(*) FROM user_activity").fetchone()
+    database = declared(source, backfill="single_run", first_month=Month(2019, 1))
+    with few_files():
+        months = ["2019-01-01", "2025-12-01"]
+        assert run(
+            definitions(database, store_url), "shop_exports", instance, months=months
+        ).success
+    found = [m for m in held(store_url, staging_root) if m.dataset == "user_activity"]
+    assert len(found) == 84
+    assert sum(m.rows for m in found) == rows
+
+
+@contextmanager
+def few_files() -> Iterator[None]:
+    """A limit of 150 files more than are open now."""
+    _, hard = limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 150, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_second_run_changes_nothing_and_says_so(
