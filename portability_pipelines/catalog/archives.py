@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.catalog.manifests import parse_manifest
+from portability_pipelines.domain.archive_ids import is_archive_id
+from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.manifest import (
     MANIFEST_NAME,
     Manifest,
     dataset_prefix,
-    parse_manifest,
     period_prefix,
 )
 from portability_pipelines.domain.months import Period
@@ -47,11 +48,25 @@ def chosen(
 
 
 def read_manifest(store: Store, key: str) -> Manifest:
-    """Read and parse the manifest at ``key``."""
+    """Read the manifest at ``key``, which must be the place of the archive that it describes.
+
+    Its seal holds wherever it lies, so only this tells a copy in another's place.
+    """
     with store.open(key) as stream:
-        return parse_manifest(stream.read(), store.locate(key))
+        manifest = parse_manifest(stream.read(), store.locate(key))
+    if key != f"{manifest.prefix}/{MANIFEST_NAME}":
+        raise PermanentError(
+            f"{store.locate(key)} is the manifest of {manifest.prefix}",
+            "It was copied there, or the folder was moved. Put back what was there, or remove it.",
+        )
+    return manifest
 
 
 def _manifest_keys(store: Store, prefix: str) -> list[str]:
-    ending = f"/{MANIFEST_NAME}"
-    return [found.key for found in store.list(prefix) if found.key.endswith(ending)]
+    return [found.key for found in store.list(prefix) if _is_manifest(found.key)]
+
+
+def _is_manifest(key: str) -> bool:
+    """Whether an archive's manifest lies at ``key``; a person may keep other folders beside it."""
+    folder, _, name = key.rpartition("/")
+    return name == MANIFEST_NAME and is_archive_id(folder.rpartition("/")[2])

@@ -6,9 +6,8 @@ import hashlib
 import hmac
 import json
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
-from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import StorageClass
 
@@ -137,7 +136,9 @@ class Manifest:
 
     def seal_holds(self, key: bytes) -> bool:
         """Whether the seal was made with ``key`` over exactly this content."""
-        return self.seal is not None and hmac.compare_digest(self.seal, _seal(self, key))
+        return self.seal is not None and hmac.compare_digest(
+            self.seal.encode(), _seal(self, key).encode()
+        )
 
     def to_json(self) -> bytes:
         """The stored form: indented JSON in UTF-8."""
@@ -163,49 +164,6 @@ def path_part(name: str) -> str:
     return "".join(
         chr(byte) if byte in safe or (byte == ord(".") and place) else f"%{byte:02X}"
         for place, byte in enumerate(name.encode())
-    )
-
-
-def parse_manifest(content: bytes, where: str) -> Manifest:
-    """Read a stored manifest; ``where`` names it in errors."""
-    try:
-        fields: dict[str, Any] = json.loads(content)
-        if fields["format_version"] != FORMAT_VERSION:
-            raise PermanentError(
-                f"{where} has format version {fields['format_version']}",
-                f"This release reads version {FORMAT_VERSION}; use the release that wrote it.",
-            )
-        return _from_fields(fields)
-    except (ValueError, KeyError, TypeError) as error:
-        raise PermanentError(
-            f"{where} is not a manifest ({error})",
-            "The archive was damaged or written by something else; use another archive.",
-        ) from error
-
-
-def _from_fields(fields: dict[str, Any]) -> Manifest:
-    tables = tuple(
-        TableEntry(
-            **{
-                **table,
-                "columns": tuple(ColumnEntry(**column) for column in table["columns"]),
-                "key": tuple(table["key"]),
-            }
-        )
-        for table in fields["tables"]
-    )
-    encryption = fields["encryption"] and Encryption(
-        **{**fields["encryption"], "recipients": tuple(fields["encryption"]["recipients"])}
-    )
-    return Manifest(
-        **{
-            **fields,
-            "source": Source(**fields["source"]),
-            "tables": tables,
-            "files": tuple(FileEntry(**file) for file in fields["files"]),
-            "lineage": Lineage(**fields["lineage"]),
-            "encryption": encryption,
-        }
     )
 
 

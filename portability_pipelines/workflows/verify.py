@@ -158,11 +158,15 @@ def _diagnosed(file: StoredFile, scratch: Path, error: PermanentError) -> Iterat
 
 
 def _decoded(plain: Path, entry: FileEntry, table: TableEntry) -> tuple[Proof, ...]:
+    form = FORMATS.get(entry.format)
+    if form is None:
+        problem = f"{entry.name}: this release does not read {entry.format!r}"
+        return (Proof("content_digest", False, problem),)
     schema = records_schema(table.columns)
     digest = ContentDigest(schema)
     try:
         with plain.open("rb") as source:
-            for batch in FORMATS[entry.format].read(source, schema):
+            for batch in form.read(source, schema):
                 digest.update(batch)
     except PermanentError as error:
         return (Proof("content_digest", False, f"{entry.name}: {error.message}"),)

@@ -126,6 +126,16 @@ def test_a_deleted_file_is_named(database: Path, store: Store, scratch: Path, wr
     assert "checksum_validation" in wrong
 
 
+def test_a_format_of_another_release_fails(database: Path, local: Store, scratch: Path) -> None:
+    manifest = export_whole(database, local).manifest
+    other = replace(manifest, files=tuple(replace(f, format="xlsx") for f in manifest.files))
+    assert SECRETS.seal
+
+    wrong = failed(verify(local, other.sealed(SECRETS.seal), scratch))
+
+    assert "does not read 'xlsx'" in wrong["content_digest"]
+
+
 def test_a_file_that_is_not_listed_is_mentioned(
     database: Path, store: Store, scratch: Path, write: Write
 ) -> None:
