@@ -21,17 +21,24 @@ def latest(store: Store, database: str, kind: str, dataset: str, period: Period)
     return read_manifest(store, keys[-1]) if keys else None
 
 
-def require_latest(
-    store: Store, database: str, kind: str, dataset: str, period: Period
+def require(
+    store: Store,
+    database: str,
+    kind: str,
+    dataset: str,
+    period: Period,
+    archive_id: str | None = None,
 ) -> Manifest:
-    """The newest archive of a dataset's period; refused where there is none."""
-    found = latest(store, database, kind, dataset, period)
-    if found is None:
+    """The archive of a dataset's period that has this id, by default the newest; or refused."""
+    folder = period_prefix(database, kind, dataset, period)
+    keys = _manifest_keys(store, f"{folder}/{archive_id}" if archive_id else folder)
+    if not keys:
+        which = f"archive {archive_id}" if archive_id else "archive"
         raise RefusedError(
-            f"There is no archive of {database}/{kind}/{dataset} for {period} in {store.url}",
+            f"There is no {which} of {database}/{kind}/{dataset} for {period} in {store.url}",
             "Materialise that partition first.",
         )
-    return found
+    return read_manifest(store, keys[-1])
 
 
 def chosen(

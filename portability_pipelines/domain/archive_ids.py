@@ -1,4 +1,4 @@
-"""Names of archives: unique, and sorted by the time they were begun."""
+"""Names of archives: unique, and sorted by the time of what they hold."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 
-def new_archive_id(now: datetime, random_hex: Callable[[int], str] = secrets.token_hex) -> str:
+def new_archive_id(taken_at: datetime, random_hex: Callable[[int], str] = secrets.token_hex) -> str:
     """UTC microseconds and six random bytes: ``20261121T035631123456Z-a1b2c3d4e5f6``."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%S%f}Z-{random_hex(6)}"
+    return f"{taken_at.astimezone(UTC):%Y%m%dT%H%M%S%f}Z-{random_hex(6)}"
 
 
 def is_archive_id(name: str) -> bool:

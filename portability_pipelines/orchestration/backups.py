@@ -22,7 +22,7 @@ from portability_pipelines.orchestration.keys import (
     table_key,
 )
 from portability_pipelines.orchestration.progress import Progress
-from portability_pipelines.orchestration.proofs import check_spec, proof_result
+from portability_pipelines.orchestration.proofs import check_spec, proof_result, reported_archive
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.backup import DATASET, back_up
@@ -95,7 +95,8 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
         with as_dagster_outcomes():
             store, secrets = archives.store(), archives.secrets(encrypted=True)
             month = str(Month.parse(context.partition_key))
-            manifest = catalog.require_latest(store, database.name, "backup", DATASET, month)
+            reported = reported_archive(context, key, context.partition_key)
+            manifest = catalog.require(store, database.name, "backup", DATASET, month, reported)
             proofs = verify_backup(
                 store,
                 manifest,

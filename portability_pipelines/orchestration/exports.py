@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 
@@ -22,7 +23,7 @@ from portability_pipelines.orchestration.keys import (
     table_key,
 )
 from portability_pipelines.orchestration.progress import Progress
-from portability_pipelines.orchestration.proofs import check_spec, proof_result
+from portability_pipelines.orchestration.proofs import check_spec, proof_result, reported_archive
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.drafts import Archivist, Written
@@ -146,9 +147,11 @@ def _pending(
         written: dict[Period, Written] = {}
         for turn in selection.in_turns(PERIODS_AT_ONCE):
             say = Progress(f"{one.table.name} ({turn.span})", context.log.info)
-            written |= export_table(snapshot, database.name, turn, options, archivist, say)
-        if not any(result.manifest.rows for result in written.values()):
-            require_dates(snapshot, selection, one.table)
+            refuse = partial(require_dates, snapshot, turn, one.table)
+            name = one.table.name
+            written |= export_table(
+                snapshot, database.name, turn, options, archivist, say, name, refuse
+            )
         return written
 
     return Pending(database.name, "exports", one.table.name, write)
@@ -220,13 +223,19 @@ def _checks(
 def _manifests(
     context: dg.AssetCheckExecutionContext, store: Store, database: Database, one: Wanted
 ) -> list[Manifest]:
-    """The newest archive of each of the run's periods."""
+    """The archive of each of the run's periods, as it was last reported."""
     partitioned = context.has_partition_key or context.has_partition_key_range
-    keys = context.partition_keys if partitioned else ()
-    periods = [str(Month.parse(key)) for key in keys] or [one.period]
+    partitions = {str(Month.parse(k)): k for k in context.partition_keys} if partitioned else {}
     return [
-        catalog.require_latest(store, database.name, "exports", one.table.name, period)
-        for period in periods
+        catalog.require(
+            store,
+            database.name,
+            "exports",
+            one.table.name,
+            period,
+            reported_archive(context, one.key, partition),
+        )
+        for period, partition in (partitions or {one.period: None}).items()
     ]
 
 

@@ -81,12 +81,12 @@ class ArchiveIOManager(dg.ConfigurableIOManager):
             store = self.archives.store()
             if not context.has_asset_partitions:
                 period = str(metadata.get("portability/period", ALL))
-                newest = catalog.require_latest(store, database, kind, dataset, period)
+                newest = catalog.require(store, database, kind, dataset, period)
                 return Archive(newest, store)
             found = {}
             for key in context.asset_partition_keys:
                 month = str(Month.parse(key))
-                newest = catalog.require_latest(store, database, kind, dataset, month)
+                newest = catalog.require(store, database, kind, dataset, month)
                 found[key] = Archive(newest, store)
         return next(iter(found.values())) if len(found) == 1 else found
 

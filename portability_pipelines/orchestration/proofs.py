@@ -34,6 +34,21 @@ def check_spec(
         )
 
 
+def reported_archive(
+    context: dg.AssetCheckExecutionContext, key: dg.AssetKey, partition: str | None
+) -> str | None:
+    """The id of the archive that the asset's last materialisation reported; None without one.
+
+    A check is about that archive, whatever else has come into the store.
+    """
+    wanted = dg.AssetRecordsFilter(key, asset_partitions=[partition] if partition else None)
+    for record in context.instance.fetch_materializations(wanted, limit=1).records:
+        reported = record.asset_materialization
+        if reported and "archive_id" in reported.metadata:
+            return str(reported.metadata["archive_id"].value)
+    return None
+
+
 def proof_result(
     key: dg.AssetKey, name: str, proofs: Mapping[Period, Sequence[Proof]]
 ) -> dg.AssetCheckResult:

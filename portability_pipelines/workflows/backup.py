@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from threading import Event
 
 from portability_pipelines.domain.errors import RefusedError
@@ -39,17 +40,20 @@ def back_up(
             f"There is nothing to encrypt the backup of {database} with",
             "Set PORTABILITY_PASSPHRASE or PORTABILITY_RECIPIENT.",
         )
-    with archivist.draft(database, "backup", DATASET, period) as draft:
-        with engine.freeze() as frozen, ThreadPoolExecutor(1) as pool:
-            source = source_of(frozen.snapshot, database)
-            stop = Event()
-            proofs = pool.submit(_digest_tables, frozen.snapshot, stop)
-            try:
-                file = _encrypted(draft, frozen, database, key, progress)
-                tables = proofs.result()
-            finally:
-                stop.set()
-        return draft.publish(source, tables, (file,), described(key))
+    with ExitStack() as reading:
+        frozen = reading.enter_context(engine.freeze())
+        source, taken_at = source_of(frozen.snapshot, database), frozen.snapshot.taken_at
+        with archivist.draft(database, "backup", DATASET, period, taken_at) as draft:
+            with ThreadPoolExecutor(1) as pool:
+                stop = Event()
+                proofs = pool.submit(_digest_tables, frozen.snapshot, stop)
+                try:
+                    file = _encrypted(draft, frozen, database, key, progress)
+                    tables = proofs.result()
+                finally:
+                    stop.set()
+            reading.close()
+            return draft.publish(source, tables, (file,), described(key))
 
 
 def _encrypted(

@@ -59,10 +59,14 @@ class Archivist:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @contextmanager
-    def draft(self, database: str, kind: Kind, dataset: str, period: Period) -> Iterator[Draft]:
-        """Begin an archive. Whatever ends the context, nothing of an unpublished one remains."""
-        now = self.clock().astimezone(UTC)
-        archive_id = new_archive_id(now)
+    def draft(
+        self, database: str, kind: Kind, dataset: str, period: Period, taken_at: datetime
+    ) -> Iterator[Draft]:
+        """Begin an archive of what was there at ``taken_at`` (aware), the time that sorts archives.
+
+        Whatever ends the context, nothing of an unpublished one remains.
+        """
+        now, archive_id = self.clock().astimezone(UTC), new_archive_id(taken_at)
         prefix = f"{period_prefix(database, kind, dataset, period)}/{archive_id}"
         with self.store.stage(prefix) as folder:
             try:

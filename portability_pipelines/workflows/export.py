@@ -55,6 +55,7 @@ def export_table(
     archivist: Archivist,
     progress: Progress,
     dataset: str | None = None,
+    on_no_rows: Callable[[], None] = lambda: None,
 ) -> dict[Period, Written]:
     """Write one archive for each period of ``selection`` in a single pass over the table.
 
@@ -62,12 +63,18 @@ def export_table(
     Where a value turns up that is not of the kind that its column declares, what was written is
     dropped, and after a survey of the table another pass is begun. The row count of every period
     was taken by the database in the same snapshot; a period whose rows differ from it is not
-    published. All periods are published after the last row was read, so a failure leaves every one
-    as it was.
+    published. Nothing is published before the last row was read; then each period is, by itself.
+    ``on_no_rows`` is called where the selection holds none, and may refuse to go on.
     """
     source = source_of(snapshot, database)
-    drafted = partial(archivist.draft, database, "exports", dataset or selection.table.name)
-    export = partial(_export, snapshot, source, selection, options, drafted, progress)
+    drafted = partial(
+        archivist.draft,
+        database,
+        "exports",
+        dataset or selection.table.name,
+        taken_at=snapshot.taken_at,
+    )
+    export = partial(_export, snapshot, source, selection, options, drafted, progress, on_no_rows)
     with suppress(UnexpectedKindError):
         return export(trusting=True)
     # Only here is all of the first pass let go, with the error that held it.
@@ -81,6 +88,7 @@ def _export(
     options: ExportOptions,
     drafted: Callable[[Period], AbstractContextManager[Draft]],
     progress: Progress,
+    on_no_rows: Callable[[], None],
     *,
     trusting: bool,
 ) -> dict[Period, Written]:
@@ -88,6 +96,9 @@ def _export(
         reading = pool.submit(snapshot.read, selection, trusting=trusting)
         drafts = [stack.enter_context(drafted(period)) for period in selection.periods]
         records = reading.result()
+        total = sum(contents.rows for contents in records.contents.values())
+        if not total:
+            on_no_rows()
         if options.on_mixed_types == "refuse":
             _refuse_mixed_types(snapshot, selection, records)
         batches = stack.enter_context(closing(iter(records)))
@@ -96,7 +107,6 @@ def _export(
             draft.period: stack.enter_context(_part(draft, selection, records, options))
             for draft in drafts
         }
-        total = sum(contents.rows for contents in records.contents.values())
         done = 0
         for period, batch in chain(filter(None, [first.result()]), batches):
             parts[period].write(batch, pool)

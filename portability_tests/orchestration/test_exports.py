@@ -15,6 +15,7 @@ from portability_pipelines.domain.declarations import Exports, Place, TableDecla
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.domain.months import Month
 from portability_pipelines.orchestration.io_managers import Archive
+from portability_pipelines.stores.base import Store
 from portability_pipelines.stores.registry import open_store
 from portability_tests.archives import archives
 from portability_tests.conftest import MakeStoreUrl
@@ -200,6 +201,37 @@ def test_a_declaration_that_does_not_fit_is_refused_by_file_and_line(
     assert "\n" not in failure(result)
 
 
+def test_a_refused_run_leaves_the_archive_of_the_month_as_it_was(
+    source: Path, make_store_url: MakeStoreUrl, staging_root: Path, instance: dg.DagsterInstance
+) -> None:
+    url = make_store_url("local")
+    defs = definitions(declared(source), url)
+    assert run(defs, "shop_exports", instance, months=["2026-03-01"], assets=[KEY]).success
+    before = held(url, staging_root)
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute("UPDATE user_activity SET timestamp = unixepoch(timestamp)")
+        connection.commit()
+
+    result = run(defs, "shop_exports", instance, months=["2026-03-01"], assets=[KEY])
+
+    assert not result.success
+    assert "'timestamp' of 'user_activity' holds no dates" in failure(result)
+    assert held(url, staging_root) == before
+
+
+def test_a_table_may_be_declared_in_another_case(
+    source: Path, make_store_url: MakeStoreUrl, instance: dg.DagsterInstance
+) -> None:
+    tables = (TableDeclaration("User_Activity", "TIMESTAMP"), TableDeclaration("CLIENTS"))
+    defs = definitions(declared(source, tables=tables), make_store_url("local"))
+    for job, months in (("shop_exports", ["2026-03-01"]), ("shop_whole_exports", [])):
+        result = run(defs, job, instance, months=months)
+        assert result.success, failure(result)
+        proven = [c for c in result.get_asset_check_evaluations() if c.blocking]
+        assert proven
+        assert all(check.passed for check in proven)
+
+
 def test_mixed_types_are_refused_with_row_keys_where_that_was_chosen(
     source: Path, store_url: str, staging_root: Path, instance: dg.DagsterInstance
 ) -> None:
@@ -212,6 +244,45 @@ def test_mixed_types_are_refused_with_row_keys_where_that_was_chosen(
     assert held(store_url, staging_root) == []
 
 
+def recheck(defs: dg.Definitions, instance: dg.DagsterInstance) -> list[dg.AssetCheckEvaluation]:
+    """The blocking checks of March that fail when nothing but checks is run."""
+    checks = dg.define_asset_job("recheck", dg.AssetSelection.checks_for_assets(KEY))
+    job = dg.Definitions.merge(defs, dg.Definitions(jobs=[checks])).resolve_job_def("recheck")
+    result = job.execute_in_process(
+        instance=instance, tags={"dagster/partition": "2026-03-01"}, raise_on_error=False
+    )
+    return [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
+
+
+def damage(store: Store, manifest: Manifest) -> None:
+    """Turn a bit of a file of the archive."""
+    path = Path(store.locate(f"{manifest.prefix}/{manifest.files[0].name}"))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_check_is_about_the_archive_that_was_reported_and_no_newer_one(
+    source: Path, make_store_url: MakeStoreUrl, staging_root: Path, instance: dg.DagsterInstance
+) -> None:
+    url = make_store_url("local")
+    defs = definitions(declared(source), url)
+    assert run(defs, "shop_exports", instance, months=["2026-03-01"], assets=[KEY]).success
+    store = open_store(url, staging_root=staging_root)
+    (reported,) = held(url, staging_root)
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute("UPDATE user_activity SET details = 'other'")
+        connection.commit()
+    with dg.DagsterInstance.ephemeral() as elsewhere:
+        assert run(defs, "shop_exports", elsewhere, months=["2026-03-01"], assets=[KEY]).success
+    assert recheck(defs, instance) == []
+
+    damage(store, reported)
+
+    (wrong,) = recheck(defs, instance)
+    assert wrong.check_name == "equals_source"
+
+
 def test_a_damaged_archive_fails_its_blocking_check_and_is_mended_by_running_again(
     source: Path,
     make_store_url: MakeStoreUrl,
@@ -221,21 +292,12 @@ def test_a_damaged_archive_fails_its_blocking_check_and_is_mended_by_running_aga
     url = make_store_url("local")
     defs = definitions(declared(source), url)
     assert run(defs, "shop_exports", instance, months=["2026-03-01"]).success
-    store = open_store(url, staging_root=staging_root)
-    (key,) = [o.key for o in store.list("shop/exports/user_activity") if o.key.endswith("parquet")]
-    path = Path(store.locate(key))
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
+    (written,) = [m for m in held(url, staging_root) if m.dataset == "user_activity"]
+    damage(open_store(url, staging_root=staging_root), written)
 
-    checks = dg.define_asset_job("recheck", dg.AssetSelection.checks_for_assets(KEY))
-    recheck = dg.Definitions.merge(defs, dg.Definitions(jobs=[checks])).resolve_job_def("recheck")
-    result = recheck.execute_in_process(
-        instance=instance, tags={"dagster/partition": "2026-03-01"}, raise_on_error=False
-    )
-    failed = [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
-    assert [(c.asset_key, c.check_name) for c in failed] == [(KEY, "equals_source")]
-    assert "user_activity.parquet" in str(failed[0].description)
+    (failed,) = recheck(defs, instance)
+    assert (failed.asset_key, failed.check_name) == (KEY, "equals_source")
+    assert "user_activity.parquet" in str(failed.description)
 
     again = run(defs, "shop_exports", instance, months=["2026-03-01"])
     proven = [c for c in again.get_asset_check_evaluations() if c.check_name == "equals_source"]

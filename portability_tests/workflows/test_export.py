@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -260,6 +261,19 @@ def test_every_archive_agrees_with_its_own_snapshot_while_others_write(
     for result in rounds:
         assert failed(verify(store, result.manifest, scratch)) == {}
     archives_are_whole(store)
+
+
+def test_the_newest_archive_is_the_one_that_was_read_last_not_written_last(
+    database: Path, local: Store, tmp_path: Path
+) -> None:
+    with snapshot_of(database) as earlier:
+        changed = Path(shutil.copy(database, tmp_path / "changed.sqlite"))
+        change(changed)
+        later = export_whole(changed, local).manifest
+        selection = selected(earlier, "clients")
+        export_table(earlier, "shop", selection, EVERY_FORMAT, archivist(local), silent)
+
+    assert latest(local, "shop", "exports", "clients", ALL) == later
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
