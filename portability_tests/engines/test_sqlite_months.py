@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portability_pipelines.domain.months import Month, months_between
-from portability_pipelines.domain.tables import MonthColumn, Selection
+from portability_pipelines.domain.tables import DateEncoding, MonthColumn, Selection
 from portability_pipelines.engines.base import UnexpectedKindError
 from portability_pipelines.engines.sqlite.engine import SqliteEngine
 from portability_tests.engines.databases import DECLARED, database, numbers, read_all, table_named
@@ -31,30 +31,50 @@ def dated(folder: Path, declared: str, values: list[Value], *, index: bool) -> S
     return engine
 
 
-DATES: dict[str, tuple[str, list[Value], dict[str, list[int]]]] = {
-    "iso": (
-        "TEXT",
+DATES: dict[str, tuple[DateEncoding, str, list[Value], dict[str, list[int]]]] = {
+    "texts": (
+        "iso", "TEXT",
         ["2026-03-31T23:59:59Z", "2026-01-01", None, "2026-02", "", "2026-13-01", "2025-12-31", 7,
          "2026-01-31 10:00", "2026-0:", b"2026-01-05", "2026-04-01", "2026-1-5"],
         {"2026-01": [2, 9], "2026-02": [4], "2026-03": [1],
          "undated": [3, 5, 6, 7, 8, 10, 11, 12, 13]},
     ),
-    "epoch_seconds": (
-        "INTEGER",
+    "seconds": (
+        "epoch_seconds", "INTEGER",
         [1767225600, 1767225599, 1769904000, 1772323199.5, 1772323200, 1775001600, None, "unknown"],
         {"2026-01": [1], "2026-02": [3, 4], "2026-03": [5], "undated": [2, 6, 7, 8]},
+    ),
+    "seconds just before a border": (
+        "epoch_seconds", "REAL",
+        [1769903999.9996, 1769904000.0, 1775001599.9999],
+        {"2026-01": [1], "2026-02": [2], "2026-03": [3], "undated": []},
+    ),
+    "milliseconds": (
+        "epoch_milliseconds", "NUMERIC",
+        [1769903999999, 1769903999999.7, 1769904000000, -1, 2**63 - 1, float("inf")],
+        {"2026-01": [1, 2], "2026-02": [3], "2026-03": [], "undated": [4, 5, 6]},
+    ),
+    "numbers kept as texts": (
+        "epoch_seconds", "TEXT",
+        ["1767225600", "1768", "17690", "1769903999999"],
+        {"2026-01": [], "2026-02": [], "2026-03": [], "undated": [1, 2, 3, 4]},
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("index", [False, True], ids=["scan", "index"])
-@pytest.mark.parametrize("encoding", ["iso", "epoch_seconds"])
+@pytest.mark.parametrize("dates", DATES)
 def test_every_row_falls_in_one_month_or_among_the_undated(
-    tmp_path: Path, encoding: Any, index: bool
+    tmp_path: Path, dates: str, index: bool
 ) -> None:
-    declared, values, expected = DATES[encoding]
+    encoding, declared, values, expected = DATES[dates]
     engine = dated(tmp_path, declared, values, index=index)
     column = MonthColumn("at", encoding)
+    assert rows_by_period(engine, column) == expected
+
+
+def rows_by_period(engine: SqliteEngine, column: MonthColumn) -> dict[str, list[int]]:
+    """The ids of every month's rows and of the undated; a month alone must hold the same."""
     with engine.snapshot() as snapshot:
         table = table_named(snapshot, "t")
         together = read_all(snapshot, Selection(table, column, MONTHS))
@@ -64,7 +84,30 @@ def test_every_row_falls_in_one_month_or_among_the_undated(
         }
         undated = read_all(snapshot, Selection(table, column, MONTHS, undated=True))
     assert together == one_by_one
-    assert {p: [row[0] for row in rows] for p, rows in (together | undated).items()} == expected
+    return {p: [int(row[0]) for row in rows] for p, rows in (together | undated).items()}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("index", [False, True], ids=["scan", "index"])
+def test_dates_that_are_no_utf8_belong_where_their_first_letters_say(
+    tmp_path: Path, index: bool
+) -> None:
+    broken = [b"2026-01\xff", b"2026-0\xff-05", b"2026-0\xe9", b"2026-03-05\xc3", b"\xff"]
+    engine = dated(tmp_path, "TEXT", list(broken), index=index)
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
+        connection.execute("UPDATE t SET at = CAST(at AS TEXT)")
+        connection.commit()
+    assert rows_by_period(engine, MonthColumn("at")) == {
+        "2026-01": [1], "2026-02": [], "2026-03": [4], "undated": [2, 3, 5]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["iso", "epoch_seconds"])
+def test_without_any_month_every_row_is_undated(tmp_path: Path, encoding: DateEncoding) -> None:
+    engine = dated(tmp_path, "", ["2026-01-05", 1767225600], index=False)
+    with engine.snapshot() as snapshot:
+        column = MonthColumn("at", encoding)
+        selection = Selection(table_named(snapshot, "t"), column, (), undated=True)
+        assert [row[0] for row in read_all(snapshot, selection)["undated"]] == [1, 2]
 
 
 @pytest.mark.parametrize("index", [True, False], ids=["indexed", "not indexed"])

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from portability_pipelines.domain.months import Month, Period
-from portability_pipelines.domain.tables import DateEncoding, MonthColumn, Selection
-from portability_pipelines.engines.sqlite.schema import identifier, literal
+from portability_pipelines.domain.tables import DateEncoding, Selection
+from portability_pipelines.engines.sqlite.schema import has_text_affinity, identifier, literal
 from portability_pipelines.formats.buffers import numbers
 
 UNIT = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
@@ -20,35 +20,32 @@ UNIT = {"epoch_seconds": 1, "epoch_milliseconds": 1000}
 
 def condition(selection: Selection) -> str:
     """The WHERE condition of a selection; an empty text where it takes every row."""
-    column = selection.month_column
-    if column is None:
+    column, months = selection.month_column, selection.months
+    if column is None or not months:
         return ""
     if not selection.undated:
-        return _between(column, selection.months[0], selection.months[-1])
+        return between(selection, months[0], months[-1])
     if column.encoding == "iso":
-        months = ", ".join(literal(str(month)) for month in selection.months)
-        dated = f"substr({identifier(column.name)}, 1, 7) IN ({months})"
+        dated = f"substr({identifier(column.name)}, 1, 7) IN ({_named(months)})"
     else:
-        dated = _between(column, selection.months[0], selection.months[-1])
+        dated = between(selection, months[0], months[-1])
     return f"coalesce({dated}, 0) = 0"
 
 
-def _between(column: MonthColumn, first: Month, last: Month) -> str:
-    low, high = bounds(column.encoding, first, last)
-    name = identifier(column.name)
-    return f"{name} >= {low} AND {name} < {high}"
-
-
-def bounds(encoding: DateEncoding, first: Month, last: Month) -> tuple[str, str]:
-    """SQL literals of the smallest value in ``first`` and the smallest one after ``last``.
+def between(selection: Selection, first: Month, last: Month) -> str:
+    """SQL that is true of the dates from ``first`` to ``last``.
 
     Text is compared by its first seven characters, so the upper bound is the text that follows
     every text beginning with ``last``. Numbers are compared in UTC.
     """
+    encoding = selection.month_column.encoding if selection.month_column else "iso"
+    dates = _dates(selection)
     if encoding == "iso":
         text = str(last)
-        return literal(str(first)), literal(text[:-1] + chr(ord(text[-1]) + 1))
-    return str(starts_at(encoding, first)), str(starts_at(encoding, last.next))
+        following = text[:-1] + chr(ord(text[-1]) + 1)
+        return f"{dates} >= {literal(str(first))} AND {dates} < {literal(following)}"
+    low, high = starts_at(encoding, first), starts_at(encoding, last.next)
+    return f"{dates} >= {low} AND {dates} < {high}"
 
 
 def starts_at(encoding: DateEncoding, month: Month) -> int:
@@ -57,12 +54,34 @@ def starts_at(encoding: DateEncoding, month: Month) -> int:
     return int(start.timestamp()) * UNIT[encoding]
 
 
-def month_expression(column: MonthColumn) -> str:
-    """SQL that names a row's month as ``2026-10``."""
-    name = identifier(column.name)
-    if column.encoding == "iso":
-        return f"substr({name}, 1, 7)"
-    return f"strftime('%Y-%m', {name} / {UNIT[column.encoding]}, 'unixepoch')"
+def grouped_by_month(selection: Selection, counts: str, rows: str) -> str:
+    """A query for ``counts`` of each month's ``rows``, with the month as ``period``."""
+    encoding = selection.month_column.encoding if selection.month_column else "iso"
+    dates, months = _dates(selection), selection.months
+    if encoding == "iso":
+        month = f"substr({dates}, 1, 7)"
+    else:
+        ends = (f"WHEN {dates} < {starts_at(encoding, m.next)} THEN '{m}'" for m in months)
+        month = f"CASE {' '.join(ends)} END"
+    # A text may lie between two months and be of none.
+    return (
+        f"SELECT {month} AS period, {counts} {rows} GROUP BY 1 HAVING period IN ({_named(months)})"
+    )
+
+
+def _dates(selection: Selection) -> str:
+    """SQL of the month column as it is compared: never by a collation, nor a number as a text."""
+    month = selection.month_column
+    if month is None:
+        return "NULL"
+    name, column = identifier(month.name), selection.table.column(month.name)
+    if month.encoding == "iso":
+        return f"{name} COLLATE BINARY"
+    return f"+{name}" if column and has_text_affinity(column.declared_type) else name
+
+
+def _named(months: tuple[Month, ...]) -> str:
+    return ", ".join(literal(str(month)) for month in months)
 
 
 def split(
@@ -93,7 +112,8 @@ def _places(selection: Selection, dates: pa.Array) -> npt.NDArray[np.int64]:
         return (
             np.searchsorted(starts, numbers(dates, np.float64), side="right").astype(np.int64) - 1
         )
-    months = pc.utf8_slice_codeunits(dates, 0, 7).dictionary_encode()
-    asked = {str(month): place for place, month in enumerate(selection.months)}
+    # As bytes, because the rest of a text need not be UTF-8.
+    months = pc.binary_slice(dates.cast(pa.binary()), 0, 7).dictionary_encode()
+    asked = {str(month).encode(): place for place, month in enumerate(selection.months)}
     places = np.array([asked.get(text, -1) for text in months.dictionary.to_pylist()], np.int64)
     return np.take(places, numbers(months.indices.cast(pa.int64()), np.int64))

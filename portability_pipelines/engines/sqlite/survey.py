@@ -17,7 +17,7 @@ from portability_pipelines.domain.tables import Column, StorageClass
 from portability_pipelines.engines.base import Contents
 from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES
-from portability_pipelines.engines.sqlite.periods import bounds, month_expression
+from portability_pipelines.engines.sqlite.periods import between, grouped_by_month
 from portability_pipelines.engines.sqlite.scans import Scan, leads_an_index, source
 from portability_pipelines.engines.sqlite.schema import has_real_affinity, identifier, literal
 
@@ -102,22 +102,15 @@ def _rows_by_period(connection: Connection, scan: Scan) -> dict[Period, int]:
         if rows is None:
             rows = connection.rows(f"SELECT count(*) AS n {source(selection)}")[0]["n"]
         return {periods[0]: rows}
-    name = identifier(column.name)
-    table = identifier(selection.table.name)
     if not leads_an_index(connection, selection):
-        grouped = connection.rows(
-            f"SELECT {month_expression(column)} AS period, count(*) AS n "
-            f"{source(selection)} GROUP BY 1"
-        )
+        grouped = connection.rows(grouped_by_month(selection, "count(*) AS n", source(selection)))
         found = {row["period"]: row["n"] for row in grouped}
         return {period: found.get(period, 0) for period in periods}
-    counts = []
-    for month in selection.months:
-        low, high = bounds(column.encoding, month, month)
-        counts.append(
-            f"(SELECT count(*) FROM {table} WHERE {name} >= {low} AND {name} < {high})"
-            f" AS {identifier(str(month))}"
-        )
+    table = identifier(selection.table.name)
+    counts = (
+        f"(SELECT count(*) FROM {table} WHERE {between(selection, m, m)}) AS {identifier(str(m))}"
+        for m in selection.months
+    )
     return dict(connection.rows(f"SELECT {', '.join(counts)}")[0])
 
 
@@ -126,16 +119,18 @@ def _classes_by_period(
 ) -> dict[tuple[Period, int], ColumnEntry]:
     selection = scan.selection
     periods = selection.periods
-    by_month = len(periods) > 1 and selection.month_column is not None
-    period = month_expression(selection.month_column) if by_month else literal(periods[0])  # type: ignore[arg-type]
-    counts = [f"{period} AS period"]
+    counts = []
     for i in places:
         name = identifier(selection.table.columns[i].name)
         counts += [f"sum(typeof({name}) = '{kind}') AS {kind}{i}" for kind in CLASSES]
         integer = f"CASE typeof({name}) WHEN 'integer' THEN {name} END"
         counts += [f"min({integer}) AS low{i}", f"max({integer}) AS high{i}"]
     (whole,) = scan.parts(1)
-    rows = connection.rows(f"SELECT {', '.join(counts)} {scan.rows(whole)} GROUP BY 1")
+    counted, found = ", ".join(counts), scan.rows(whole)
+    if len(periods) > 1:
+        rows = connection.rows(grouped_by_month(selection, counted, found))
+    else:
+        rows = connection.rows(f"SELECT {literal(periods[0])} AS period, {counted} {found}")
     return {
         (row["period"], i): _entry(
             selection.table.columns[i],
