@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -267,6 +268,21 @@ def test_what_is_no_database_is_refused_by_name(
     with pytest.raises(PermanentError, match=words) as failure, engine.snapshot() as snapshot:
         snapshot.tables()
     assert "app.sqlite" in str(failure.value)
+
+
+def test_nothing_is_left_beside_a_database_that_its_owner_could_not_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (i)")
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(PermanentError, match=r"app\.sqlite belongs to another user"):
+        engine.snapshot().__enter__()
+    assert [path.name for path in tmp_path.iterdir()] == ["app.sqlite"]
+
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as application:
+        application.execute("SELECT * FROM t").fetchall()
+        with engine.snapshot() as snapshot:
+            assert [table.name for table in snapshot.tables()] == ["t"]
 
 
 def test_two_sqlite_libraries_never_hold_one_live_file(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from portability_pipelines.engines.base import Frozen
 from portability_pipelines.engines.sqlite import copying
+from portability_pipelines.engines.sqlite.engine import SqliteEngine
 from portability_tests.engines.databases import database, numbers, table_named
 
 ROWS = 3_000
@@ -122,6 +123,16 @@ def test_what_is_frozen_holds_commits_that_are_still_in_the_log(tmp_path: Path) 
     with engine.freeze() as frozen:
         (copy,) = (tmp_path / "scratch").rglob("frozen.sqlite*")
         assert copy.parent.stat().st_mode & 0o777 == 0o700
+        assert content(frozen, tmp_path) == ("ok", {7})
+
+
+def test_the_log_of_a_database_is_found_by_a_link_to_it(tmp_path: Path) -> None:
+    database(tmp_path, *FILLED)
+    commit(tmp_path / "app.sqlite", "UPDATE t SET n = 7")
+    link = tmp_path / "links" / "shop.sqlite"
+    link.parent.mkdir()
+    link.symlink_to(tmp_path / "app.sqlite")
+    with SqliteEngine(link, tmp_path / "scratch").freeze() as frozen:
         assert content(frozen, tmp_path) == ("ok", {7})
 
 

@@ -132,7 +132,8 @@ _ADVICE = {
     "malformed": "The file is damaged; restore a backup of it or run sqlite3's .recover on it.",
     "unable to open": "Check that the file exists and that this user may read it and its folder.",
     "disk is full": "Free space on the disk of the project's private folder.",
-    "readonly": "An application left it mid-transaction; open it once with that application.",
+    "readonly": "An application left it mid-transaction: open it once with that application. Or it "
+    "is in WAL mode, and its folder may not be written to by this user.",
 }
 
 

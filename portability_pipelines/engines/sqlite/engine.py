@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
@@ -114,7 +115,8 @@ class SqliteEngine:
         scratch: Path,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._path = path
+        # SQLite keeps the log beside the file that a link leads to.
+        self._path = Path(os.path.realpath(path))
         self._scratch = scratch
         self._clock = clock
 
@@ -154,15 +156,15 @@ class SqliteEngine:
         (https://www.sqlite.org/howtocorrupt.html, section 2.2).
         """
         self._require_file()
-        with (
-            only_library(self._path),
-            ExitStack() as held,
-            closing(Connection(self._path, immutable=False)) as pinned,
-            closing(Connection(self._path, immutable=False)) as other,
-        ):
-            same = pinned.begin_with(other)
-            taken_at = self._clock()
-            yield SqliteSnapshot((pinned, other) if same else (pinned,), taken_at), held
+        with only_library(self._path), ExitStack() as held:
+            self._require_no_new_files()
+            with (
+                closing(Connection(self._path, immutable=False)) as pinned,
+                closing(Connection(self._path, immutable=False)) as other,
+            ):
+                same = pinned.begin_with(other)
+                taken_at = self._clock()
+                yield SqliteSnapshot((pinned, other) if same else (pinned,), taken_at), held
 
     @contextmanager
     def _copied(self) -> Iterator[tuple[SqliteSnapshot, Path]]:
@@ -175,12 +177,36 @@ class SqliteEngine:
             with frozen_snapshot(copy, taken_at) as snapshot:
                 yield snapshot, copy
 
+    def _require_no_new_files(self) -> None:
+        """Refuse where opening the file would make others beside it that its owner cannot write.
+
+        Who opens a database in WAL mode first makes its log and its shared memory, with the mode
+        of the file; only root gives them to the file's owner.
+        """
+        shared = self._path.with_name(f"{self._path.name}-shm")
+        mine = os.geteuid() in (0, self._path.stat().st_uid)
+        if not mine and not shared.exists() and _is_logged(self._path):
+            raise PermanentError(
+                f"{self._path.name} belongs to another user, and no application has it open: "
+                "reading it would leave files beside it that its owner cannot write",
+                "Read it as its owner, or while the application runs.",
+            )
+
     def _require_file(self) -> None:
         if not self._path.is_file():
             raise PermanentError(
                 f"There is no SQLite database at {self._path}",
                 "Check the database's path; a relative path counts from the project folder.",
             )
+
+
+def _is_logged(path: Path) -> bool:
+    """Whether ``path`` is in WAL mode (https://www.sqlite.org/fileformat2.html, section 1.3)."""
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:] == b"\2\2"
+    except PermissionError:
+        return False
 
 
 @contextmanager
