@@ -22,6 +22,9 @@ from portability_pipelines.stores.keys import (
 )
 from portability_pipelines.stores.staging import Staging
 
+_AROUND = "file:.."
+"""The store around a staging area, wherever its disk is mounted."""
+
 
 class LocalStore:
     """A ``Store`` under the absolute folder ``root``, which is made when first written to.
@@ -31,7 +34,7 @@ class LocalStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._staging = Staging(root / STAGING_NAME, self.url)
+        self._staging = Staging(root / STAGING_NAME, _AROUND)
 
     @property
     def url(self) -> str:

@@ -88,7 +88,7 @@ class Staging:
         intent = place and read_intent(place)
         if not intent or intent.prefix is None or not within(key, intent.prefix):
             raise RefusedError(
-                f"{source.name} was not staged for {key} in {self._store_url}",
+                f"{source.name} was not staged for {key}",
                 "Write it into the folder that stage() gives for the prefix of that key.",
             )
 

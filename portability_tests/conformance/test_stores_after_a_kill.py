@@ -13,6 +13,7 @@ from threading import Event
 import pytest
 
 from portability_pipelines.stores.base import Store
+from portability_pipelines.stores.local import LocalStore
 from portability_pipelines.stores.registry import open_store
 from portability_tests.conformance.writer import PREFIX
 from portability_tests.conftest import MakeStoreUrl
@@ -70,6 +71,20 @@ def test_a_dead_writer_is_swept_away(
     put = [store.locate(f"{PREFIX}/{name}") for name in ("data", "tables/big")]
     assert removed == (*(put if moment == "put" else ()), str(dead))
     assert store.sweep() == ()
+
+
+def test_a_dead_writer_is_swept_away_after_its_disk_was_mounted_elsewhere(
+    start: Start, staged_folders: Callable[[], list[Path]], tmp_path: Path
+) -> None:
+    kill(start((tmp_path / "disk" / "store").as_uri(), "put"))
+    (tmp_path / "disk").rename(tmp_path / "elsewhere")
+    store = LocalStore(tmp_path / "elsewhere" / "store")
+    assert keys(store) != []
+
+    store.sweep()
+
+    assert keys(store) == []
+    assert staged_folders() == []
 
 
 def test_a_published_archive_survives(
