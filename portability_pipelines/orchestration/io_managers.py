@@ -5,22 +5,28 @@ asset gets an ``Archive`` that opens nothing until it is read. Nothing is ever p
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, BinaryIO
 
 import dagster as dg
 
 from portability_pipelines.catalog import archives as catalog
+from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.manifest import Kind, Lineage, Manifest
 from portability_pipelines.domain.months import ALL, Month, Period
+from portability_pipelines.filters.openpgp_keys import DecryptionKey
 from portability_pipelines.orchestration.failures import as_dagster_outcomes
 from portability_pipelines.orchestration.metadata import archive_metadata
-from portability_pipelines.orchestration.resources import Archives
+from portability_pipelines.orchestration.resources import Archives, scratch_folder
 from portability_pipelines.stores.base import Store
+from portability_pipelines.stores.working import working_folder
 from portability_pipelines.workflows.drafts import Archivist, Written
+from portability_pipelines.workflows.stored_files import StoredFile
+from portability_pipelines.workflows.verify import seal_proof
 
 CODE_VERSION = version("portability-pipelines")
 
@@ -38,10 +44,31 @@ class Pending:
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive in the store; its files are opened, and checked, when they are asked for."""
+    """An archive in the store, whose seal held; nothing of its files is read until it is asked for.
+
+    ``key`` is what opens files that are encrypted.
+    """
 
     manifest: Manifest
     store: Store
+    key: DecryptionKey | None = field(default=None, repr=False)
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """Give the plaintext of a file of the archive as a stream.
+
+        The read that meets the end raises ``PermanentError`` where the file is not what the
+        manifest says, so that nothing may be kept before the context has ended without an error.
+        """
+        entry = next((file for file in self.manifest.files if file.name == name), None)
+        if entry is None:
+            raise RefusedError(
+                f"The archive {self.manifest.archive_id} has no file {name!r}",
+                f"Its files are: {', '.join(file.name for file in self.manifest.files)}.",
+            )
+        file = StoredFile(self.store, self.manifest, entry, self.key)
+        with working_folder(scratch_folder(), "open-") as scratch, file.open(scratch) as plain:
+            yield plain
 
 
 class ArchiveIOManager(dg.ConfigurableIOManager):
@@ -78,17 +105,25 @@ class ArchiveIOManager(dg.ConfigurableIOManager):
             str(metadata[f"portability/{part}"]) for part in ("database", "kind", "dataset")
         )
         with as_dagster_outcomes():
-            store = self.archives.store()
             if not context.has_asset_partitions:
                 period = str(metadata.get("portability/period", ALL))
-                newest = catalog.require(store, database, kind, dataset, period)
-                return Archive(newest, store)
-            found = {}
-            for key in context.asset_partition_keys:
-                month = str(Month.parse(key))
-                newest = catalog.require(store, database, kind, dataset, month)
-                found[key] = Archive(newest, store)
+                return self._newest(database, kind, dataset, period)
+            found = {
+                key: self._newest(database, kind, dataset, str(Month.parse(key)))
+                for key in context.asset_partition_keys
+            }
         return next(iter(found.values())) if len(found) == 1 else found
+
+    def _newest(self, database: str, kind: str, dataset: str, period: Period) -> Archive:
+        store, secrets = self.archives.store(), self.archives.secrets(encrypted=kind == "backup")
+        manifest = catalog.require(store, database, kind, dataset, period)
+        seal = seal_proof(manifest, secrets)
+        if not seal.passed:
+            raise PermanentError(
+                f"The archive is not opened: {seal.detail}",
+                "Check PORTABILITY_MANIFEST_KEY, or materialise the asset again.",
+            )
+        return Archive(manifest, store, secrets.decrypt)
 
     def _describe(
         self, context: dg.OutputContext, period: Period, metadata: dict[str, Any]

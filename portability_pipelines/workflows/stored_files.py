@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -36,17 +37,22 @@ class StoredFile:
     entry: FileEntry
     key: DecryptionKey | None = field(default=None, repr=False)
 
+    @contextmanager
+    def open(self, scratch: Path) -> Iterator[BinaryIO]:
+        """Give the plaintext as a stream, in bounded memory; see ``filters.chain.reading``."""
+        with (
+            self._stored() as stored,
+            reading(stored, self.entry, self._usable_key(), scratch=scratch) as plain,
+        ):
+            yield plain
+
     def fetch(self, target: Path) -> None:
         """Write the plaintext to the new file ``target`` (mode 0600), in bounded memory.
 
         After an error ``target`` is not to be used.
         """
         target.touch(mode=0o600, exist_ok=False)
-        with (
-            self._stored() as stored,
-            reading(stored, self.entry, self._usable_key(), scratch=target.parent) as plain,
-            target.open("wb") as sink,
-        ):
+        with self.open(target.parent) as plain, target.open("wb") as sink:
             shutil.copyfileobj(plain, sink, CHUNK_BYTES)
 
     def check_stored(self) -> None:
