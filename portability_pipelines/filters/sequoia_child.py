@@ -10,7 +10,10 @@ import base64
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pysequoia import PyDecryptor, Tsk
 
 LOCKED_KEY = 3
 WRONG_KEY = 4
@@ -37,7 +40,7 @@ def decrypt(order: dict[str, Any]) -> int:
     if "secret_key" in order:
         try:
             key = Tsk.from_bytes(base64.b64decode(order["secret_key"]))
-            decryptor = key.decryptor(order["key_password"] or None)
+            decryptor = _decryptor(key, order["key_password"])
         except RuntimeError as error:
             return _complain(error, LOCKED_KEY)
     try:
@@ -45,6 +48,16 @@ def decrypt(order: dict[str, Any]) -> int:
     except RuntimeError as error:
         return _complain(error, WRONG_KEY if "No key to decrypt" in str(error) else DAMAGED)
     return 0
+
+
+def _decryptor(key: Tsk, password: str) -> PyDecryptor:
+    """What decrypts with ``key``; as with GnuPG, a password that it does not need is no error."""
+    try:
+        return key.decryptor(password or None)
+    except RuntimeError as error:
+        if "not encrypted" not in str(error):
+            raise
+        return key.decryptor(None)
 
 
 def _complain(error: RuntimeError, code: int) -> int:

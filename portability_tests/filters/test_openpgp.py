@@ -8,6 +8,7 @@ import random
 import subprocess
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -97,6 +98,14 @@ def test_gpg_opens_it_with_a_protected_key_that_was_rotated(
 ) -> None:
     stored = encrypted(CONTENT, rita.recipients, scratch, tool)
     assert decrypted(stored, rita.secret_key, scratch, gpg) == CONTENT
+
+
+def test_a_passphrase_that_a_key_does_not_need_is_no_obstacle(
+    tool: Tool, alice: Person, scratch: Path
+) -> None:
+    stored = encrypted(CONTENT, alice.recipients, scratch, tool)
+    key = replace(alice.secret_key, passphrase=PASSPHRASE.secret)
+    assert decrypted(stored, key, scratch, tool) == CONTENT
 
 
 @pytest.mark.parametrize("length", [72, 73, 74, 75, 120])
