@@ -48,11 +48,15 @@ class Recipients:
 
 @dataclass(frozen=True)
 class SecretKey:
-    """A secret key to decrypt with, armored or binary, and the passphrase that protects it."""
+    """A secret key to decrypt with, armored or binary, and the passphrase that protects it.
+
+    ``origin`` and ``unlocked_by`` say in errors where the two were taken from.
+    """
 
     content: bytes = field(repr=False)
     passphrase: str = field(default="", repr=False)
     origin: str = "the secret key"
+    unlocked_by: str = "its passphrase"
 
 
 EncryptionKey = Passphrase | Recipients

@@ -55,7 +55,8 @@ def locked_key(key: SecretKey, detail: str) -> PermanentError:
     """The secret key itself cannot be used."""
     return PermanentError(
         f"{key.origin} cannot be used: wrong passphrase, or not a secret key ({detail})",
-        "Give the output of gpg --export-secret-keys, and the passphrase that protects that key.",
+        f"{key.origin} must be the output of gpg --export-secret-keys, and "
+        f"{key.unlocked_by} what protects that key.",
     )
 
 

@@ -93,14 +93,14 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         names = {check.name for check in context.selected_asset_check_keys}
         with as_dagster_outcomes():
-            store, secrets = archives.store(), archives.secrets(encrypted=True)
+            store = archives.store()
             month = str(Month.parse(context.partition_key))
             reported = reported_archive(context, key, context.partition_key)
             manifest = catalog.require(store, database.name, "backup", DATASET, month, reported)
             proofs = verify_backup(
                 store,
                 manifest,
-                secrets,
+                archives.secrets_to_read(manifest),
                 scratch_folder(),
                 recovery(manifest.source.engine),
                 drill="restores" in names,
@@ -128,7 +128,7 @@ def restore_backup_op(
     with as_dagster_outcomes():
         store = archives.store()
         manifest = _chosen(store, config)
-        restore(store, manifest, archives.secrets(encrypted=True), Path(config.target))
+        restore(store, manifest, archives.secrets_to_read(manifest), Path(config.target))
     context.add_output_metadata(
         {"archive_id": manifest.archive_id, "rows": manifest.rows, "target": config.target}
     )

@@ -115,8 +115,9 @@ class ArchiveIOManager(dg.ConfigurableIOManager):
         return next(iter(found.values())) if len(found) == 1 else found
 
     def _newest(self, database: str, kind: str, dataset: str, period: Period) -> Archive:
-        store, secrets = self.archives.store(), self.archives.secrets(encrypted=kind == "backup")
+        store = self.archives.store()
         manifest = catalog.require(store, database, kind, dataset, period)
+        secrets = self.archives.secrets_to_read(manifest)
         seal = seal_proof(manifest, secrets)
         if not seal.passed:
             raise PermanentError(

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from portability_pipelines.domain.declarations import Database
 from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.engines.base import Engine
 from portability_pipelines.engines.registry import open_engine
 from portability_pipelines.orchestration.folders import private_folder, project_folder
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
     from portability_pipelines.engines.mongodb import MongoTarget
-    from portability_pipelines.filters.openpgp_keys import DecryptionKey, EncryptionKey
+    from portability_pipelines.filters.openpgp_keys import (
+        DecryptionKey,
+        EncryptionKey,
+        Passphrase,
+    )
 
 
 class Archives(dg.ConfigurableResource[None]):
@@ -50,42 +55,58 @@ class Archives(dg.ConfigurableResource[None]):
         return secret.encode() if secret else None
 
     def secrets(self, *, encrypted: bool) -> Secrets:
-        """The keys that archives are written and read with.
+        """The keys that archives are written with, and that open what is written.
 
         Refused where ``encrypted`` archives are wanted and nothing is set to encrypt them with.
         """
         if not encrypted:
             return Secrets(seal=self.seal())
-        return Secrets(_encryption_key(), _decryption_key(), self.seal())
+        recipients = bool(os.environ.get("PORTABILITY_RECIPIENT"))
+        return Secrets(_encryption_key(), _decryption_key(recipients), self.seal())
+
+    def secrets_to_read(self, manifest: Manifest) -> Secrets:
+        """The keys that open the archive of ``manifest``, whatever archives are written with now.
+
+        Without the one that it needs; who decrypts then says which that is.
+        """
+        encryption = manifest.encryption
+        if encryption is None:
+            return Secrets(seal=self.seal())
+        return Secrets(None, _decryption_key(encryption.mode == "recipients"), self.seal())
 
 
 def _encryption_key() -> EncryptionKey:
-    from portability_pipelines.filters.openpgp_keys import Passphrase, Recipients
+    from portability_pipelines.filters.openpgp_keys import Recipients
 
     recipient = os.environ.get("PORTABILITY_RECIPIENT")
     if recipient:
         return Recipients.from_files([_existing("PORTABILITY_RECIPIENT", recipient)])
-    secret = _passphrase()
-    if not secret:
+    passphrase = _passphrase()
+    if passphrase is None:
         raise RefusedError(
             "There is no passphrase to encrypt the backup with",
             "Set PORTABILITY_PASSPHRASE, or PORTABILITY_RECIPIENT to the file of a public key.",
         )
-    return Passphrase(secret, "PORTABILITY_PASSPHRASE")
+    return passphrase
 
 
-def _decryption_key() -> DecryptionKey | None:
-    """The recipient's secret key, if it is on this machine; else the passphrase."""
-    from portability_pipelines.filters.openpgp_keys import Passphrase, SecretKey
+def _decryption_key(recipients: bool) -> DecryptionKey | None:
+    """What opens archives encrypted to ``recipients`` or else to a passphrase, if it is here."""
+    from portability_pipelines.filters.openpgp_keys import SecretKey
 
-    secret = _passphrase()
-    if not os.environ.get("PORTABILITY_RECIPIENT"):
-        return Passphrase(secret, "PORTABILITY_PASSPHRASE") if secret else None
+    passphrase = _passphrase()
+    if not recipients:
+        return passphrase
     path = os.environ.get("PORTABILITY_SECRET_KEY")
     if not path:
         return None
     content = _existing("PORTABILITY_SECRET_KEY", path).read_bytes()
-    return SecretKey(content, secret, "PORTABILITY_SECRET_KEY")
+    return SecretKey(
+        content,
+        passphrase.secret if passphrase else "",
+        "PORTABILITY_SECRET_KEY",
+        "PORTABILITY_PASSPHRASE",
+    )
 
 
 def _existing(variable: str, path: str) -> Path:
@@ -135,11 +156,14 @@ def passphrase_file() -> Path:
     return private_folder() / "passphrase"
 
 
-def _passphrase() -> str:
-    secret = os.environ.get("PORTABILITY_PASSPHRASE", "")
-    if not secret and passphrase_file().is_file():
-        return passphrase_file().read_text().strip()
-    return secret
+def _passphrase() -> Passphrase | None:
+    from portability_pipelines.filters.openpgp_keys import Passphrase
+
+    secret = os.environ.get("PORTABILITY_PASSPHRASE")
+    if secret:
+        return Passphrase(secret, "PORTABILITY_PASSPHRASE")
+    file = passphrase_file()
+    return Passphrase(file.read_text().strip(), str(file)) if file.is_file() else None
 
 
 def _s3_client() -> S3Client:
