@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 _FORM = "Write file:///absolute/folder or s3://bucket/prefix."
+_CREDENTIALS = "Credentials belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
 
 
 def open_store(
@@ -26,12 +27,18 @@ def open_store(
 
     Touches neither disk nor network. ``staging_root`` is where archives bound for S3 are prepared;
     a local store prepares them on its own disk. ``s3_client`` defaults to what boto3 finds.
-    Raises ``RefusedError`` for any other setting, without repeating a password in it.
+    Raises ``RefusedError`` for any other setting, and shows no more of it than its scheme: what
+    was set by mistake may hold a password or a signature anywhere.
     """
     parts = _split(url)
     if parts.scheme == "file":
         return LocalStore(_local_root(parts))
-    return S3Store(parts.netloc, parts.path.strip("/"), s3_client or default_client, staging_root)
+    try:
+        return S3Store(
+            parts.netloc, parts.path.strip("/"), s3_client or default_client, staging_root
+        )
+    except RefusedError:
+        raise _refused(parts, "has a prefix that keys cannot start with") from None
 
 
 def _split(url: str) -> SplitResult:
@@ -40,19 +47,22 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         raise RefusedError("The store's setting is not an address", _FORM) from None
     if "@" in parts.netloc:
-        raise RefusedError(
-            f"The store's setting {parts.scheme}://... holds credentials",
-            f"{_FORM} Credentials belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-        )
+        raise _refused(parts, "holds credentials", _CREDENTIALS)
     if parts.scheme not in {"file", "s3"} or parts.query or parts.fragment:
-        raise RefusedError(f"{url!r} does not name a store", _FORM)
+        raise _refused(parts, "does not name a store")
     if parts.scheme == "s3" and (not parts.netloc or ":" in parts.netloc):
-        raise RefusedError(f"{url!r} names no bucket", _FORM)
+        raise _refused(parts, "names no bucket")
     return parts
 
 
 def _local_root(parts: SplitResult) -> Path:
     root = unquote(parts.path)
     if parts.netloc or not root.startswith("/") or not root.strip("/") or ".." in root.split("/"):
-        raise RefusedError(f"{parts.geturl()!r} does not name an absolute folder", _FORM)
+        raise _refused(parts, "does not name an absolute folder")
     return Path(root)
+
+
+def _refused(parts: SplitResult, fault: str, advice: str = "") -> RefusedError:
+    # Without the slashes, what stands before a colon may be a user.
+    shown = f" {parts.scheme}://..." if parts.scheme and parts.netloc else ""
+    return RefusedError(f"The store's setting{shown} {fault}", f"{_FORM} {advice}".rstrip())
