@@ -167,11 +167,6 @@ def _passphrase() -> Passphrase | None:
 
 
 def _s3_client() -> S3Client:
-    from dagster_aws.s3 import S3Resource
+    from portability_pipelines.orchestration.s3 import StoreS3Resource
 
-    # Botocore's default checksums break MinIO, B2 and Ceph (botocore issue 3352); archives carry
-    # SHA-256 of their own.
-    for setting in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
-        os.environ.setdefault(setting, "when_required")
-    client: S3Client = S3Resource().get_client()
-    return client
+    return StoreS3Resource().get_client()

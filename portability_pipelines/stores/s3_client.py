@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from portability_pipelines.domain.errors import PermanentError
 
@@ -32,10 +32,16 @@ def client_config() -> Config:
 
 def default_client() -> S3Client:
     """A client with the credentials, region and endpoint that boto3 finds (AWS_* and its files)."""
+    return make_client()
+
+
+def make_client(profile_name: str | None = None, **settings: Any) -> S3Client:
+    """A client with ``client_config``; ``settings`` are boto3's, and it finds those not given."""
     import boto3
 
+    session = boto3.session.Session(profile_name=profile_name)
     try:
-        return boto3.session.Session().client("s3", config=client_config())
+        return session.client("s3", config=client_config(), **settings)
     except ValueError:
         # The message of boto3 repeats the address, which may hold a password.
         raise PermanentError(

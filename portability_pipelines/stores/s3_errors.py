@@ -36,6 +36,9 @@ _CREDENTIALS = (
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or another source of credentials "
     "that boto3 reads."
 )
+_SETTINGS = (
+    "Check what boto3 reads: AWS_ENDPOINT_URL_S3, AWS_DEFAULT_REGION, AWS_PROFILE, and its files."
+)
 _NOT_IMPLEMENTED = 501
 _SERVER_ERROR = 500
 _TOO_MANY = 429
@@ -58,7 +61,7 @@ def s3_errors(action: str, bucket: str) -> Iterator[None]:
             raise
         raise _answered(cause, action, bucket) from cause
     except (BotoCoreError, HTTPError, ConnectionError, TimeoutError) as error:
-        raise _unanswered(error, action, bucket) from error
+        raise _unanswered(error, action, bucket) from None
 
 
 def error_code(error: Exception) -> str:
@@ -83,6 +86,10 @@ def _answered(error: Exception, action: str, bucket: str) -> PortabilityError:
 
 
 def _unanswered(error: Exception, action: str, bucket: str) -> PortabilityError:
+    """The error for a request that nobody answered.
+
+    Nothing of botocore's text is in it: that repeats the endpoint, which may hold a password.
+    """
     from botocore import exceptions as known
 
     message = f"{action} failed in the bucket {bucket} ({type(error).__name__})"
@@ -97,7 +104,7 @@ def _unanswered(error: Exception, action: str, bucket: str) -> PortabilityError:
         error, known.ConnectionError | known.HTTPClientError | known.IncompleteReadError
     )
     if settings:
-        return PermanentError(message, f"Check the settings of boto3: {error}")
+        return PermanentError(message, _SETTINGS)
     return TransientError(
         message, "Check that the endpoint (AWS_ENDPOINT_URL_S3) is up, then try again."
     )

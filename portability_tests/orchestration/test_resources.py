@@ -1,0 +1,63 @@
+"""What runs are given from outside, and what its failures say."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import pytest
+
+from portability_pipelines.domain.errors import PortabilityError
+from portability_pipelines.orchestration.resources import Archives
+from portability_pipelines.orchestration.s3 import StoreS3Resource
+from portability_pipelines.stores.s3_client import default_client
+
+
+@pytest.fixture
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret-word")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+
+@pytest.mark.usefixtures("_credentials")
+def test_runs_talk_to_s3_as_any_other_store_does() -> None:
+    of_a_run, of_a_store = StoreS3Resource().get_client(), default_client()
+
+    configs: list[Any] = [of_a_run.meta.config, of_a_store.meta.config]
+    for config in configs:
+        assert config.retries == {"mode": "standard", "total_max_attempts": 4}
+        assert (config.connect_timeout, config.read_timeout) == (10, 60)
+        assert config.request_checksum_calculation == "when_required"
+
+
+@pytest.mark.usefixtures("_credentials")
+def test_the_resource_of_s3_heeds_its_settings() -> None:
+    resource = StoreS3Resource(region_name="eu-west-1", endpoint_url="http://127.0.0.1:1")
+
+    client = resource.get_client()
+
+    assert (client.meta.region_name, client.meta.endpoint_url) == (
+        "eu-west-1",
+        "http://127.0.0.1:1",
+    )
+
+
+@pytest.mark.usefixtures("_credentials")
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "user:secret-word@nowhere",
+        "http://user:secret-word@ nowhere:9000",
+        "http://user:secret-word@127.0.0.1:99999",
+        "http://user:secret-word@127.0.0.1:1",
+    ],
+)
+def test_an_endpoint_is_not_repeated(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+    store = Archives(store_url="s3://bucket/p").store()
+
+    with pytest.raises(PortabilityError, match="AWS_ENDPOINT_URL_S3") as caught:
+        list(store.list(""))
+
+    assert "secret-word" not in "".join(traceback.format_exception(caught.value))
