@@ -47,6 +47,8 @@ _LOGIN_REFUSED = {18, 8000}
 _NOT_ALLOWED = 13
 _RETRYABLE_CODES = {6, 7, 50, 64, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
 
+_AT_AFTER_HOSTS = re.compile(r"://[^/?]*[/?].*@", re.DOTALL)
+
 
 class MongoTarget:
     """One database of a MongoDB deployment; connects on first use.
@@ -207,12 +209,15 @@ class MongoTarget:
             # pymongo takes a text without a scheme as the name of a host, and errors show hosts.
             if not self._uri.startswith(("mongodb://", "mongodb+srv://")):
                 raise ValueError
+            # It takes what precedes an unencoded / or ? in a password for a host and its port.
+            if _AT_AFTER_HOSTS.search(self._uri):
+                raise ValueError
             _ = self._client
         except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:
             raise RefusedError(
                 f"The MongoDB URI cannot be used ({type(error).__name__})",
                 "Write it as mongodb://user:password@host:27017/?authSource=admin, with the user "
-                "and the password percent-encoded.",
+                "and the password percent-encoded, and with %40 for an @ in an option.",
             ) from None
 
     def _name(self, collection: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import traceback
 from collections.abc import Callable, Iterator
@@ -125,6 +126,11 @@ class TestReaching:
             "mongodb://ann:hunter2",
             "mongodb://ann:hunter2@home@localhost/",
             "mongodb://ann:hunter2/@localhost/",
+            "mongodb://ann:12345/hunter2@127.0.0.1:1/",
+            "mongodb://ann:12345?hunter=2@localhost/",
+            "mongodb://ann@home:12345/hunter2@localhost/",
+            "mongodb://localhost:1/?tlsCertificateKeyFilePassword=top@hunter2",
+            "mongodb://localhost:1/?authMechanismProperties=AWS_SESSION_TOKEN:top@hunter2",
             "postgresql://ann:hunter2@localhost/",
             "hunter2",
             "",
@@ -132,8 +138,15 @@ class TestReaching:
     )
     def test_an_unusable_uri_is_refused_unseen(self, uri: str) -> None:
         with pytest.raises(RefusedError, match="percent-encoded") as failure:
-            MongoTarget(uri, "shop").ping("people")
-        assert "hunter2" not in in_full(failure)
+            MongoTarget(uri, "shop", timeout_seconds=0.5).ping("people")
+        assert not re.search("hunter|12345", in_full(failure))
+
+    def test_an_at_sign_in_an_option_may_be_encoded(self) -> None:
+        uri = "mongodb://127.0.0.1:1/?appName=ann%40hunter2"
+        with MongoTarget(uri, "shop", timeout_seconds=0.5) as target:
+            with pytest.raises(TransientError, match=r"on MongoDB at 127\.0\.0\.1:1 ") as failure:
+                target.ping("people")
+            assert "hunter2" not in in_full(failure)
 
     def test_a_closed_target_opens_again(self, target: MongoTarget) -> None:
         target.ping("people")
