@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from portability_pipelines.domain.errors import PermanentError, PortabilityError, TransientError
@@ -71,3 +72,13 @@ def make_folder(folder: Path) -> None:
     # Not one by one: the first of these writes down what all of them need.
     for path in missing:
         sync(path.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove ``folder``, if it is there, and all in it.
+
+    What vanishes meanwhile is no error: a key agent takes its sockets away when it ends.
+    """
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)

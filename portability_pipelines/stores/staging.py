@@ -25,6 +25,7 @@ from portability_pipelines.stores.disk import (
     disk_errors,
     disk_is_full,
     make_folder,
+    remove_folder,
 )
 from portability_pipelines.stores.intents import Intent, read_intent, write_intent
 from portability_pipelines.stores.keys import within
@@ -137,8 +138,7 @@ class Staging:
 
     def _empty(self, place: Path) -> None:
         with disk_errors("removing staged files", self.root):
-            if (place / "files").exists():
-                shutil.rmtree(place / "files")
+            remove_folder(place / "files")
 
     def _dead(self, held: ExitStack) -> list[tuple[Path, str | None]]:
         """Lock every dead folder of this store until ``held`` closes."""
