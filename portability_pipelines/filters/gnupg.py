@@ -8,11 +8,12 @@ passphrase; GnuPG starts an agent for it, which is ended with the home.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from portability_pipelines.filters.openpgp_tool import (
 # sockaddr_un holds 108 bytes; gpg-agent 2.2 takes names of up to 106. This is its longest socket.
 _SOCKET_PATH_BYTES = 106
 _LONGEST_SOCKET = "S.gpg-agent.browser"
+_LINK = "portability-gpg-"
 
 # RFC 4880, section 3.7.1.3: the largest count, and the one that gpg takes by default when fast.
 _S2K_COUNT = "65011712"
@@ -100,9 +102,38 @@ def _target(key: EncryptionKey, home: Path) -> tuple[str, ...]:
 
 @contextmanager
 def _home(scratch: Path) -> Iterator[Path]:
-    room = _SOCKET_PATH_BYTES - len(os.fsencode(scratch)) - len("/gpg-12345678/" + _LONGEST_SOCKET)
-    with tempfile.TemporaryDirectory(prefix="gpg-", dir=scratch if room >= 0 else None) as home:
-        yield Path(home)
+    """A home in ``scratch``, whose sweep takes away what a killed process leaves of it.
+
+    The agent ends when its home vanishes. A home whose path is too long for the names of sockets
+    is reached by a link in the system's folder for temporary files; only the link lies there.
+    """
+    with tempfile.TemporaryDirectory(prefix="gpg-", dir=scratch) as made:
+        home = Path(made).absolute()
+        if len(os.fsencode(home / _LONGEST_SOCKET)) <= _SOCKET_PATH_BYTES:
+            yield home
+            return
+        with _link_to(home) as link:
+            yield link
+
+
+@contextmanager
+def _link_to(home: Path) -> Iterator[Path]:
+    folder = Path(tempfile.gettempdir())
+    for left in folder.glob(f"{_LINK}*"):
+        _remove_if_dangling(left)
+    link = folder / (_LINK + secrets.token_hex(8))
+    link.symlink_to(home)
+    try:
+        yield link
+    finally:
+        link.unlink(missing_ok=True)
+
+
+def _remove_if_dangling(link: Path) -> None:
+    """Remove a ``link`` of this user's whose home is gone; a living process's leads to its home."""
+    with suppress(OSError):
+        if link.lstat().st_uid == os.geteuid() and link.is_symlink() and not link.exists():
+            link.unlink()
 
 
 @contextmanager

@@ -117,6 +117,23 @@ def test_a_long_scratch_path_is_no_obstacle(length: int, gpg: Tool, alice: Perso
         assert decrypted(stored, alice.secret_key, deep, gpg) == CONTENT
 
 
+def test_only_links_that_lead_nowhere_are_taken_away(
+    gpg: Tool, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with TemporaryDirectory(prefix="f") as short:
+        deep, temporary, home = (Path(short) / name for name in ("d" * 90, "t", "h"))
+        for folder in (deep, temporary, home):
+            folder.mkdir()
+        (temporary / "portability-gpg-dead").symlink_to(Path(short) / "gone")
+        kept = {temporary / "portability-gpg-living", temporary / "portability-gpg-file"}
+        (temporary / "portability-gpg-living").symlink_to(home)
+        (temporary / "portability-gpg-file").touch()
+        monkeypatch.setattr("tempfile.tempdir", str(temporary))
+        stored = encrypted(CONTENT, alice.recipients, deep, gpg)
+        assert decrypted(stored, alice.secret_key, deep, gpg) == CONTENT
+        assert set(temporary.iterdir()) == kept
+
+
 def test_no_secret_shows_in_the_command_or_the_environment(
     tool: Tool, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
