@@ -64,11 +64,14 @@ def write_synced(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def make_folder(folder: Path) -> None:
-    """Create ``folder`` and what is missing above it, each entry forced to the disk."""
+def make_folder(folder: Path, mode: int = 0o777) -> None:
+    """Create ``folder`` and what is missing above it, each entry forced to the disk.
+
+    ``mode``, less the umask, is that of ``folder`` if it is made; one that exists keeps its own.
+    """
     missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
     for path in reversed(missing):
-        path.mkdir(exist_ok=True)
+        path.mkdir(mode if path == folder else 0o777, exist_ok=True)
     # Not one by one: the first of these writes down what all of them need.
     for path in missing:
         sync(path.parent)

@@ -29,6 +29,7 @@ _AROUND = "file:.."
 class LocalStore:
     """A ``Store`` under the absolute folder ``root``, which is made when first written to.
 
+    Made here, ``root`` has mode 0700; a folder that exists keeps its mode.
     Archives are staged under ``root`` itself, so that putting them is one rename.
     """
 

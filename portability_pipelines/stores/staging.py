@@ -74,6 +74,8 @@ class Staging:
         """Keep every other process from creating or judging staging folders meanwhile."""
         with ExitStack() as held:
             with disk_errors("locking the staging area", self.root):
+                # Of a local store, the folder above is the store itself: exports are plaintext.
+                make_folder(self.root.parent, 0o700)
                 make_folder(self.root)
                 held.callback(os.close, locked(self.root / ".lock"))
             yield

@@ -48,6 +48,14 @@ def open_folder() -> Iterator[Path]:
             below.chmod(0o700)
 
 
+@pytest.fixture(autouse=True)
+def _usual_umask() -> Iterator[None]:
+    """What people have who set nothing: others may read."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
 def names(store: LocalStore) -> list[str]:
     return [stored.key for stored in store.list("")]
 
@@ -94,6 +102,26 @@ def test_a_forbidden_folder_is_named(open_folder: Path, readable: bool) -> None:
     assert all(f"failed in {root}" in line for line in refusals)
     assert all("Let the user that runs this" in line for line in refusals)
     assert not readable or (may_list, may_open) == ("allowed", "allowed")
+
+
+def test_a_store_made_here_is_private(tmp_path: Path) -> None:
+    root = tmp_path / "missing" / "store"
+    store = LocalStore(root)
+    with store.stage(PREFIX) as folder:
+        (folder / "data").write_bytes(b"1")
+        store.put(folder / "data", f"{PREFIX}/data")
+
+    assert root.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_somebody_made_keeps_its_mode(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    root.mkdir()
+    root.chmod(0o775)
+    LocalStore(root).publish("a/data", b"1")
+
+    modes = [path.stat().st_mode & 0o777 for path in (root, root / "a", root / ".staging")]
+    assert modes == [0o775, 0o755, 0o755]
 
 
 def test_deletion_leaves_no_empty_folders(tmp_path: Path) -> None:
