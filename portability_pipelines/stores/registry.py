@@ -43,6 +43,7 @@ def open_store(
 
 def _split(url: str) -> SplitResult:
     try:
+        url.encode()
         parts = urlsplit(url)
     except ValueError:
         raise RefusedError("The store's setting is not an address", _FORM) from None
@@ -56,7 +57,12 @@ def _split(url: str) -> SplitResult:
 
 
 def _local_root(parts: SplitResult) -> Path:
-    root = unquote(parts.path)
+    try:
+        root = unquote(parts.path, errors="strict")
+    except UnicodeDecodeError:
+        raise _refused(parts, "names a folder that is not UTF-8") from None
+    if "\0" in root:
+        raise _refused(parts, "names a folder with a NUL in its name")
     if parts.netloc or not root.startswith("/") or not root.strip("/") or ".." in root.split("/"):
         raise _refused(parts, "does not name an absolute folder")
     return Path(root)
