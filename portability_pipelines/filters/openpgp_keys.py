@@ -32,6 +32,8 @@ class Passphrase:
             raise RefusedError(
                 f"{self.origin} has more than one line", "Use a secret of one line of text."
             )
+        if not _is_utf8(self.secret):
+            raise RefusedError(f"{self.origin} is not UTF-8", "Use a secret of plain letters.")
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,14 @@ class SecretKey:
 
 EncryptionKey = Passphrase | Recipients
 DecryptionKey = Passphrase | SecretKey
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def fingerprints(key: EncryptionKey) -> tuple[str, ...]:

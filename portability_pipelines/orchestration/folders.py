@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import portability_pipelines
+from portability_pipelines.domain.errors import RefusedError
 
 
 def project_folder() -> Path:
@@ -18,6 +19,13 @@ def private_folder() -> Path:
     """``PORTABILITY_HOME``, or ``.portability`` in the project.
 
     Holds what is made here: the default store, staging, scratch, and the demo's own servers.
+    Raises ``RefusedError`` for a name that is not UTF-8, which an address cannot hold.
     """
     chosen = os.environ.get("PORTABILITY_HOME")
+    try:
+        (chosen or "").encode()
+    except UnicodeEncodeError:
+        raise RefusedError(
+            "PORTABILITY_HOME is not UTF-8", "Set it to a folder with a plain name."
+        ) from None
     return Path(chosen).absolute() if chosen else project_folder() / ".portability"

@@ -50,9 +50,19 @@ class Archives(dg.ConfigurableResource[None]):
         return open_store(url, staging_root=folder / "staging", s3_client=_s3_client)
 
     def seal(self) -> bytes | None:
-        """The key that seals manifests, if one is set."""
+        """The key that seals manifests, as the bytes that were set; None where none is.
+
+        An empty one is refused: it is a secret that did not arrive, and nothing would be sealed.
+        """
         secret = os.environ.get("PORTABILITY_MANIFEST_KEY")
-        return secret.encode() if secret else None
+        if secret is None:
+            return None
+        if not secret.strip():
+            raise RefusedError(
+                "PORTABILITY_MANIFEST_KEY is empty",
+                "Set it to a generated secret, or unset it to do without seals.",
+            )
+        return os.fsencode(secret)
 
     def secrets(self, *, encrypted: bool) -> Secrets:
         """The keys that archives are written with, and that open what is written.
@@ -163,7 +173,9 @@ def _passphrase() -> Passphrase | None:
     if secret:
         return Passphrase(secret, "PORTABILITY_PASSPHRASE")
     file = passphrase_file()
-    return Passphrase(file.read_text().strip(), str(file)) if file.is_file() else None
+    if not file.is_file():
+        return None
+    return Passphrase(os.fsdecode(file.read_bytes()).strip(), str(file))
 
 
 def _s3_client() -> S3Client:

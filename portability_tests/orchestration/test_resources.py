@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import traceback
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from portability_pipelines.domain.errors import PortabilityError
+from portability_pipelines.domain.errors import PortabilityError, RefusedError
+from portability_pipelines.orchestration.folders import private_folder
 from portability_pipelines.orchestration.resources import Archives
 from portability_pipelines.orchestration.s3 import StoreS3Resource
 from portability_pipelines.stores.s3_client import default_client
@@ -61,3 +64,46 @@ def test_an_endpoint_is_not_repeated(endpoint: str, monkeypatch: pytest.MonkeyPa
         list(store.list(""))
 
     assert "secret-word" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\n"])
+def test_an_empty_key_of_seals_is_refused(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Archives().seal() is None
+    monkeypatch.setenv("PORTABILITY_MANIFEST_KEY", empty)
+
+    with pytest.raises(RefusedError, match="PORTABILITY_MANIFEST_KEY is empty"):
+        Archives().secrets(encrypted=False)
+
+
+@pytest.mark.parametrize("key", [b"plain", "größe".encode(), b"k\xffey"])
+def test_a_key_of_seals_is_the_bytes_that_were_set(
+    key: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTABILITY_MANIFEST_KEY", os.fsdecode(key))
+
+    assert Archives().seal() == key
+
+
+@pytest.mark.parametrize("kept", ["in the environment", "in the file of the demo"])
+def test_a_passphrase_that_is_not_utf_8_is_refused_unseen(
+    kept: str, private_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kept == "in the environment":
+        monkeypatch.setenv("PORTABILITY_PASSPHRASE", os.fsdecode(b"secret-word\xff"))
+    else:
+        private_home.mkdir()
+        (private_home / "passphrase").write_bytes(b"secret-word\xff")
+
+    with pytest.raises(RefusedError, match=r"(passphrase|PASSPHRASE) is not UTF-8") as caught:
+        Archives().secrets(encrypted=True)
+
+    assert "secret-word" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_home_whose_name_is_not_utf_8_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTABILITY_HOME", os.fsdecode(bytes(tmp_path) + b"/h\xf4me"))
+
+    with pytest.raises(RefusedError, match="PORTABILITY_HOME is not UTF-8"):
+        private_folder()
