@@ -128,7 +128,8 @@ def restore_backup_op(
     with as_dagster_outcomes():
         store = archives.store()
         manifest = _chosen(store, config)
-        restore(store, manifest, archives.secrets_to_read(manifest), Path(config.target))
+        secrets = archives.secrets_to_read(manifest)
+        restore(store, manifest, secrets, Path(config.target), scratch_folder())
     context.add_output_metadata(
         {"archive_id": manifest.archive_id, "rows": manifest.rows, "target": config.target}
     )

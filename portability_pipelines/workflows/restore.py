@@ -18,11 +18,14 @@ JOURNALS = ("-journal", "-wal", "-shm")
 """The ends of the files that SQLite keeps beside a database."""
 
 
-def restore(store: Store, manifest: Manifest, secrets: Secrets, target: Path) -> None:
+def restore(
+    store: Store, manifest: Manifest, secrets: Secrets, target: Path, scratch: Path
+) -> None:
     """Write the database of a backup to the new file ``target`` (mode 0600), all or nothing.
 
     It is written in a private folder beside ``target``, checked against the manifest, synced, and
-    only then named ``target``. A file that exists is refused and never touched.
+    only then named ``target``. A file that exists is refused and never touched. A secret key in
+    use lies in a private folder under ``scratch``.
     """
     if manifest.kind != "backup":
         raise RefusedError(
@@ -36,9 +39,12 @@ def restore(store: Store, manifest: Manifest, secrets: Secrets, target: Path) ->
         )
     _require_new(target)
     (entry,) = manifest.files
-    with working_folder(target.parent, ".restoring-") as folder:
+    with (
+        working_folder(scratch, "open-") as keys,
+        working_folder(target.parent, ".restoring-") as folder,
+    ):
         restored = folder / "restored"
-        StoredFile(store, manifest, entry, secrets.decrypt).fetch(restored)
+        StoredFile(store, manifest, entry, secrets.decrypt).fetch(restored, keys)
         sync(restored)
         _name(restored, target)
         sync(target.parent)

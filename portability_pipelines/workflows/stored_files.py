@@ -46,13 +46,13 @@ class StoredFile:
         ):
             yield plain
 
-    def fetch(self, target: Path) -> None:
+    def fetch(self, target: Path, scratch: Path) -> None:
         """Write the plaintext to the new file ``target`` (mode 0600), in bounded memory.
 
         After an error ``target`` is not to be used.
         """
         target.touch(mode=0o600, exist_ok=False)
-        with self.open(target.parent) as plain, target.open("wb") as sink:
+        with self.open(scratch) as plain, target.open("wb") as sink:
             shutil.copyfileobj(plain, sink, CHUNK_BYTES)
 
     def check_stored(self) -> None:

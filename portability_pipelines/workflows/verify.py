@@ -131,7 +131,7 @@ def _fetched(file: StoredFile, target: Path) -> tuple[Proof, ...]:
     """Fetch ``file``; on a failure go through the stages again, to see which one it is."""
     entry = file.entry
     try:
-        file.fetch(target)
+        file.fetch(target, target.parent)
     except PermanentError as error:
         return tuple(_diagnosed(file, target.parent, error))
     proofs = [Proof("checksum_validation", True, f"{entry.name}: {entry.size_bytes:,} bytes")]

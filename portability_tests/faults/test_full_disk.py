@@ -131,12 +131,12 @@ def test_a_scratch_folder_without_room_is_not_the_fault_of_the_archive(
 
 
 def test_a_target_without_room_is_not_restored_to(
-    database: Path, make_store: MakeStore, make_disk: MakeDisk
+    database: Path, make_store: MakeStore, make_disk: MakeDisk, tmp_path: Path
 ) -> None:
     store, disk = make_store("local"), make_disk(200)
     manifest = backup(database, store).manifest
 
     with pytest.raises(PermanentError, match=FULL):
-        restore(store, manifest, SECRETS, disk / "app.sqlite")
+        restore(store, manifest, SECRETS, disk / "app.sqlite", tmp_path / "scratch")
 
     assert list(disk.iterdir()) == []

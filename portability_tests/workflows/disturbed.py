@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -91,12 +91,16 @@ class _LossyRecords(Disturbed):
 
 
 class WatchedStore(Disturbed):
-    """Notes what lies beside every file that is put, and calls ``opened`` with keys opened."""
+    """Notes what lies beside every file that is put, and calls ``opened`` with keys opened.
+
+    Calls ``reading`` before each read of what was opened.
+    """
 
     def __init__(self, inner: Store) -> None:
         super().__init__(inner)
         self.beside: list[bytes] = []
         self.opened: Any = lambda key: None
+        self.reading: Any = lambda: None
 
     def put(self, source: Path, key: str) -> None:
         self.beside += [path.read_bytes() for path in source.parent.iterdir()]
@@ -104,4 +108,21 @@ class WatchedStore(Disturbed):
 
     def open(self, key: str) -> Any:
         self.opened(key)
-        return self.inner.open(key)
+        return _WatchedStream(self.inner.open(key), self.reading)
+
+
+class _WatchedStream(Disturbed):
+    def __init__(self, inner: BinaryIO, reading: Any) -> None:
+        super().__init__(inner)
+        self._reading = reading
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.inner.close()
+
+    def read(self, size: int = -1) -> bytes:
+        self._reading()
+        data: bytes = self.inner.read(size)
+        return data

@@ -16,6 +16,7 @@ from portability_pipelines.filters.openpgp_keys import Passphrase
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.drafts import Secrets
 from portability_pipelines.workflows.restore import restore
+from portability_tests.filters.keys import Person
 from portability_tests.workflows.disturbed import WatchedStore
 from portability_tests.workflows.walks import (
     SECRETS,
@@ -40,11 +41,11 @@ def archived(database: Path, local: Store) -> Manifest:
 
 
 def test_the_restored_file_is_what_was_backed_up(
-    database: Path, store: Store, target: Path
+    database: Path, store: Store, target: Path, scratch: Path
 ) -> None:
     archived = backup(database, store).manifest
 
-    restore(store, archived, SECRETS, target)
+    restore(store, archived, SECRETS, target, scratch)
 
     content = target.read_bytes()
     assert hashlib.sha256(content).hexdigest() == archived.files[0].plaintext_sha256
@@ -59,44 +60,46 @@ def test_the_restored_file_is_what_was_backed_up(
 
 @pytest.mark.parametrize("taken", ["app.sqlite", "app.sqlite-wal", "app.sqlite-journal"])
 def test_what_exists_is_refused_and_never_touched(
-    local: Store, archived: Manifest, target: Path, taken: str
+    local: Store, archived: Manifest, target: Path, scratch: Path, taken: str
 ) -> None:
     there = target.with_name(taken)
     there.write_bytes(b"precious")
 
     with pytest.raises(RefusedError, match=rf"{taken} exists already.*Restore to a new file"):
-        restore(local, archived, SECRETS, target)
+        restore(local, archived, SECRETS, target, scratch)
 
     assert list(target.parent.iterdir()) == [there]
     assert there.read_bytes() == b"precious"
 
 
 def test_a_link_that_leads_nowhere_is_refused(
-    local: Store, archived: Manifest, target: Path
+    local: Store, archived: Manifest, target: Path, scratch: Path
 ) -> None:
     target.symlink_to(target.with_name("elsewhere"))
 
     with pytest.raises(RefusedError, match="exists already"):
-        restore(local, archived, SECRETS, target)
+        restore(local, archived, SECRETS, target, scratch)
     assert list(target.parent.iterdir()) == [target]
 
 
 def test_a_file_that_appears_meanwhile_is_kept(
-    local: Store, archived: Manifest, target: Path
+    local: Store, archived: Manifest, target: Path, scratch: Path
 ) -> None:
     watched = WatchedStore(local)
     watched.opened = lambda key: target.write_bytes(b"precious")
 
     with pytest.raises(RefusedError, match="appeared while"):
-        restore(watched, archived, SECRETS, target)
+        restore(watched, archived, SECRETS, target, scratch)
 
     assert target.read_bytes() == b"precious"
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_missing_folder_is_refused(local: Store, archived: Manifest, target: Path) -> None:
+def test_a_missing_folder_is_refused(
+    local: Store, archived: Manifest, target: Path, scratch: Path
+) -> None:
     with pytest.raises(RefusedError, match="There is no folder"):
-        restore(local, archived, SECRETS, target / "deeper" / "app.sqlite")
+        restore(local, archived, SECRETS, target / "deeper" / "app.sqlite", scratch)
 
 
 @pytest.mark.parametrize(
@@ -109,28 +112,45 @@ def test_a_missing_folder_is_refused(local: Store, archived: Manifest, target: P
     ids=["passphrase", "seal", "no key"],
 )
 def test_wrong_keys_restore_nothing(
-    local: Store, archived: Manifest, target: Path, secrets: Secrets, reason: str
+    local: Store, archived: Manifest, target: Path, scratch: Path, secrets: Secrets, reason: str
 ) -> None:
     with pytest.raises(PermanentError, match=reason) as caught:
-        restore(local, archived, secrets, target)
+        restore(local, archived, secrets, target, scratch)
 
     assert "hunter2" not in str(caught.value)
     assert list(target.parent.iterdir()) == []
 
 
+def test_a_secret_key_in_use_never_lies_where_the_backup_is_restored_to(
+    database: Path, local: Store, target: Path, scratch: Path, alice: Person
+) -> None:
+    archived = backup(database, local, Secrets(alice.recipients)).manifest
+    watched, there, elsewhere = WatchedStore(local), set[str](), set[str]()
+
+    def look() -> None:
+        there.update(path.name for path in target.parent.rglob("*.key"))
+        elsewhere.update(path.name for path in scratch.rglob("*.key"))
+
+    watched.reading = look
+    restore(watched, archived, Secrets(None, alice.secret_key), target, scratch)
+
+    assert (there, bool(elsewhere)) == (set(), True)
+    assert list(scratch.iterdir()) == []
+
+
 @pytest.mark.parametrize("position", [0.0, 0.3, 0.7, 0.99999])
 def test_damage_restores_nothing(
-    local: Store, archived: Manifest, target: Path, position: float
+    local: Store, archived: Manifest, target: Path, scratch: Path, position: float
 ) -> None:
     key = f"{archived.prefix}/{archived.files[0].name}"
     content = content_of(local, key)
     replace_object(local, key, flipped(content, int(len(content) * position)))
 
     with pytest.raises(PermanentError, match=archived.files[0].name):
-        restore(local, archived, SECRETS, target)
+        restore(local, archived, SECRETS, target, scratch)
     assert list(target.parent.iterdir()) == []
 
 
-def test_an_export_is_refused(database: Path, local: Store, target: Path) -> None:
+def test_an_export_is_refused(database: Path, local: Store, target: Path, scratch: Path) -> None:
     with pytest.raises(RefusedError, match="is not a backup but exports"):
-        restore(local, export_whole(database, local).manifest, SECRETS, target)
+        restore(local, export_whole(database, local).manifest, SECRETS, target, scratch)
