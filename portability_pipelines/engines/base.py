@@ -90,6 +90,13 @@ class Snapshot(Protocol):
         what it declares, and iterating raises ``UnexpectedKindError`` at the first sign of another.
         """
 
+    def read_stored(self, selection: Selection) -> Records:
+        """Prepare to read ``selection`` with each value of the kind that it is stored as.
+
+        A row's values depend on no other row: a column of several kinds is a sparse union of them.
+        Only integers in a column that declares reals are reals, where that is exact.
+        """
+
     def values(self, table: Table) -> Values:
         """Prepare to read all of ``table`` as it is stored."""
 

@@ -111,7 +111,7 @@ def _migrate(
 ) -> dg.MaterializeResult[Any]:
     months = months_asked_for(context, database, one.table)
     selection = select(snapshot, database, one.table, months, undated=one.undated)
-    records = snapshot.read(selection)
+    records = snapshot.read_stored(selection)
     say = Progress(f"{one.table.name} to MongoDB ({selection.span})", context.log.info)
     total = sum(contents.rows for contents in records.contents.values())
     began = time.monotonic()
@@ -128,7 +128,7 @@ def _migrate(
     if not total:
         require_dates(snapshot, selection, one.table)
     verified = verify_migration(
-        snapshot.read(selection),
+        snapshot.read_stored(selection),
         selection.table,
         target,
         collection=collection_name(one.table),

@@ -25,7 +25,7 @@ from portability_pipelines.domain.documents import (
 from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Table
-from portability_pipelines.engines.base import Contents, Records
+from portability_pipelines.engines.base import Records
 from portability_pipelines.engines.documents import (
     MAX_DOCUMENT_BYTES,
     Document,
@@ -77,8 +77,7 @@ class Row(NamedTuple):
 class RowReader:
     """Turns the records of one table into rows, in slices of bounded rows and bytes.
 
-    A row is named by its primary key. A key with a NULL in it (SQLite allows that), or of mixed
-    kinds of value (which records carry as text, so that 1 and '1' look alike), names nothing:
+    A row is named by its primary key. A key with a NULL in it (SQLite allows that) names nothing:
     such a row, like every row of a table without a key, is named by its whole content.
     """
 
@@ -99,18 +98,11 @@ class RowReader:
         """Yield at most ``batch_size`` rows at a time, each list of one period, in their order."""
         with closing(_Occurrences()) as occurrences, closing(iter(records)) as batches:
             for period, batch in batches:
-                named = self._has_usable_key(records.contents[period])
                 for part in _slices(batch, batch_size):
                     rows = zip(*map(_values, part.columns), strict=True)
-                    yield period, [self._row(period, row, named, occurrences) for row in rows]
+                    yield period, [self._row(period, row, occurrences) for row in rows]
 
-    def _has_usable_key(self, contents: Contents) -> bool:
-        mixed = any(contents.columns[place].lost_types for place in self._key_places)
-        return bool(self._key_places) and not mixed
-
-    def _row(
-        self, period: Period, values: tuple[Value, ...], named: bool, occurrences: _Occurrences
-    ) -> Row:
+    def _row(self, period: Period, values: tuple[Value, ...], occurrences: _Occurrences) -> Row:
         key = tuple(values[place] for place in self._key_places)
         fields = dict(zip(self._fields, values, strict=True))
         try:
@@ -118,7 +110,7 @@ class RowReader:
         except PermanentError as error:
             return Row(self._key, key, {}, error.message)
         content_hash = hashlib.sha256(encoded).hexdigest()
-        if named and None not in key:
+        if key and None not in key:
             document_id = keyed_id(self._table.name, key)
         else:
             seen = occurrences.count(f"{period} {content_hash}")

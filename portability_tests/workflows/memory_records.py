@@ -25,8 +25,7 @@ FIRST = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 class MemoryRecords:
     """Rows of ``table`` by period; see ``engines.base.Records``.
 
-    ``mixed`` names a column that is said to hold several kinds of value. ``claimed`` is how many
-    rows more than there are the database claims to have counted.
+    ``claimed`` is how many rows more than there are the database claims to have counted.
     """
 
     def __init__(
@@ -34,14 +33,13 @@ class MemoryRecords:
         table: Table,
         rows: Mapping[Period, Sequence[Values]],
         *,
-        mixed: str | None = None,
         claimed: int = 0,
         batch_rows: int = 1000,
     ) -> None:
         self.unreadable_texts: dict[tuple[Period, str], int] = {}
         self._rows = rows
         self._batch_rows = batch_rows
-        entries = tuple(_entry(column, column.name == mixed) for column in table.columns)
+        entries = tuple(_entry(column) for column in table.columns)
         self._schema = records_schema(entries)
         self.contents = {p: Contents(len(rows[p]) + claimed, entries) for p in rows}
 
@@ -66,9 +64,8 @@ def table(name: str, key: Sequence[str] = (), /, **columns: StorageClass) -> Tab
     return Table(name, tuple(declared), order_by=("rowid",))
 
 
-def _entry(column: Column, mixed: bool) -> ColumnEntry:
-    classes = {"integer": 1, "text": 1} if mixed else {}
-    return ColumnEntry(column.name, column.declared_type, column.expected, classes)
+def _entry(column: Column) -> ColumnEntry:
+    return ColumnEntry(column.name, column.declared_type, column.expected)
 
 
 MANY = table("many", ("id",), id="integer", name="text")

@@ -18,6 +18,7 @@ from portability_pipelines.engines.sqlite.periods import UNIT, condition
 from portability_pipelines.engines.sqlite.records import SqliteRecords
 from portability_pipelines.engines.sqlite.scans import Scan, source
 from portability_pipelines.engines.sqlite.schema import identifier, tables_of
+from portability_pipelines.engines.sqlite.stored import StoredSqliteRecords
 from portability_pipelines.engines.sqlite.survey import declared, survey
 from portability_pipelines.engines.sqlite.values import SqliteValues
 from portability_pipelines.engines.sqlite.windows import Windows
@@ -57,6 +58,11 @@ class SqliteSnapshot:
             windows = Windows(scan, thorough=True)
             return SqliteRecords(self.connections, scan, declared(self._connection, scan), windows)
         return SqliteRecords(self.connections, scan, survey(self.connections, scan))
+
+    def read_stored(self, selection: Selection) -> StoredSqliteRecords:
+        """Prepare to read ``selection`` with each value of the kind that it is stored as."""
+        scan = Scan.planned(self._connection, selection)
+        return StoredSqliteRecords(self.connections, scan, survey(self.connections, scan))
 
     def values(self, table: Table) -> SqliteValues:
         """Count the rows of ``table`` and prepare to read them as they are stored."""

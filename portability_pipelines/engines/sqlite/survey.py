@@ -21,7 +21,8 @@ from portability_pipelines.engines.sqlite.periods import between, grouped_by_mon
 from portability_pipelines.engines.sqlite.scans import Scan, leads_an_index, source
 from portability_pipelines.engines.sqlite.schema import has_real_affinity, identifier, literal
 
-_EXACT_IN_DOUBLE = 2**53
+EXACT_IN_DOUBLE = 2**53
+"""Reals hold every integer between this and its negative, and not every one beyond."""
 
 
 def survey(connections: Sequence[Connection], scan: Scan) -> dict[Period, Contents]:
@@ -143,7 +144,7 @@ def _classes_by_period(
 
 
 def _fits_double(value: int | None) -> bool:
-    return value is None or abs(value) <= _EXACT_IN_DOUBLE
+    return value is None or abs(value) <= EXACT_IN_DOUBLE
 
 
 def _entry(column: Column, classes: dict[StorageClass, int], integers_fit: bool) -> ColumnEntry:
