@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Period
@@ -16,6 +17,14 @@ RENAMED_COLUMNS = {"_id": "source__id", METADATA_FIELD: f"source_{METADATA_FIELD
 
 Value = int | float | str | bytes | None
 DocumentId = int | str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where documents come from: a table of a declared database."""
+
+    database: str
+    table: str
 
 
 def field_names(table: str, columns: Sequence[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from portability_pipelines.domain.documents import DocumentId
+from portability_pipelines.domain.documents import DocumentId, Origin
 from portability_pipelines.domain.months import Period
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
@@ -27,13 +27,25 @@ class Reached:
 
 @dataclass(frozen=True)
 class Mark:
-    """What a stored document's ``export_metadata`` says; None where it does not."""
+    """A stored document's ``_id`` and its ``export_metadata``, empty where it has none."""
 
     id: DocumentId
-    table: str | None
-    period: Period | None
-    content_hash: str | None
-    unique_key: str | None
+    metadata: Mapping[str, Any]
+
+    @property
+    def database(self) -> str | None:
+        """The declared database that the document came from; None where it does not say."""
+        return self.metadata.get("source_database")
+
+    @property
+    def unique_key(self) -> str | None:
+        """What no other document of the same origin may have."""
+        return self.metadata.get("unique_key")
+
+    def is_from(self, origin: Origin) -> bool:
+        """Whether the document came from ``origin``; one that names no database may have."""
+        table = self.metadata.get("source_table")
+        return table == origin.table and self.database in (None, origin.database)
 
 
 @dataclass(frozen=True)
@@ -74,7 +86,7 @@ class DocumentTarget(Protocol):
     ) -> dict[DocumentId, Refusal]:
         """Write all documents that can be written, and name the others.
 
-        A replacement only ever replaces a document that came from the same table.
+        A replacement only ever replaces a document of the same origin.
         """
 
     def contents(
@@ -82,5 +94,5 @@ class DocumentTarget(Protocol):
     ) -> Iterator[tuple[DocumentId, bytes]]:
         """The stored form of each document's fields, without ``_id`` and ``export_metadata``."""
 
-    def count(self, collection: str, table: str, period: Period) -> int:
-        """How many documents came from ``period`` of ``table``."""
+    def count(self, collection: str, origin: Origin, period: Period) -> int:
+        """How many documents came from ``period`` of ``origin``."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from portability_pipelines.domain.documents import METADATA_FIELD, DocumentId
+from portability_pipelines.domain.documents import METADATA_FIELD, DocumentId, Origin
 from portability_pipelines.domain.errors import (
     PermanentError,
     PortabilityError,
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 UNIQUE_KEY = f"{METADATA_FIELD}.unique_key"
+SOURCE_DATABASE = f"{METADATA_FIELD}.source_database"
 SOURCE_TABLE = f"{METADATA_FIELD}.source_table"
 PERIOD = f"{METADATA_FIELD}.period"
+
+# It knew unique keys only, from when documents did not name their databases.
+_FORMER_INDEX = "export_unique_key"
 
 SOCKET_TIMEOUT_MS = 120_000
 WRITE_TIMEOUT_MS = 60_000
@@ -88,8 +92,8 @@ class MongoTarget:
         with self._translated("Creating the indexes of", collection):
             target = self._collection(collection)
             target.create_index(
-                [(UNIQUE_KEY, 1)],
-                name="export_unique_key",
+                [(UNIQUE_KEY, 1), (SOURCE_DATABASE, 1)],
+                name="export_unique_key_by_database",
                 unique=True,
                 partialFilterExpression={UNIQUE_KEY: {"$exists": True}},
             )
@@ -98,6 +102,8 @@ class MongoTarget:
                 name="export_source",
                 partialFilterExpression={SOURCE_TABLE: {"$exists": True}},
             )
+            if _FORMER_INDEX in target.index_information():
+                target.drop_index(_FORMER_INDEX)
 
     def encode(self, fields: Mapping[str, Any]) -> bytes:
         """``fields`` as BSON; raises ``PermanentError`` where BSON cannot hold them."""
@@ -154,12 +160,10 @@ class MongoTarget:
                 document.pop(METADATA_FIELD, None)
                 yield document.pop("_id"), self.encode(document)
 
-    def count(self, collection: str, table: str, period: Period) -> int:
-        """How many documents came from ``period`` of ``table``."""
+    def count(self, collection: str, origin: Origin, period: Period) -> int:
+        """How many documents came from ``period`` of ``origin``."""
         with self._translated("Counting in", collection):
-            return self._collection(collection).count_documents(
-                {SOURCE_TABLE: table, PERIOD: period}
-            )
+            return self._collection(collection).count_documents({**_from(origin), PERIOD: period})
 
     def _collection(self, name: str) -> Collection[Document]:
         from pymongo import ReadPreference, WriteConcern
@@ -228,24 +232,24 @@ class MongoTarget:
 
 def _mark(document: Document) -> Mark:
     metadata = document.get(METADATA_FIELD)
-    fields = metadata if isinstance(metadata, dict) else {}
-    return Mark(
-        id=document["_id"],
-        table=fields.get("source_table"),
-        period=fields.get("period"),
-        content_hash=fields.get("content_hash"),
-        unique_key=fields.get("unique_key"),
-    )
+    return Mark(document["_id"], metadata if isinstance(metadata, dict) else {})
+
+
+def _from(origin: Origin) -> dict[str, Any]:
+    """Matches the documents of ``origin``, and those of its table that name no database."""
+    return {SOURCE_TABLE: origin.table, SOURCE_DATABASE: {"$in": [origin.database, None]}}
 
 
 def _replacement(document: Document) -> ReplaceOne[Document] | UpdateOne:
-    """Replace the document of the same ``_id`` and table, or put it back where it is gone.
+    """Replace the document of the same ``_id`` and origin, or put it back where it is gone.
 
-    The ``_id`` of another table's document makes this fail as a duplicate key.
+    The ``_id`` of another origin's document makes this fail as a duplicate key.
     """
     from pymongo import ReplaceOne, UpdateOne
 
-    same = {"_id": document["_id"], SOURCE_TABLE: document[METADATA_FIELD]["source_table"]}
+    metadata = document[METADATA_FIELD]
+    origin = Origin(metadata["source_database"], metadata["source_table"])
+    same = {"_id": document["_id"], **_from(origin)}
     if any(name.startswith("$") for name in document):
         # The server takes such names in a literal only, not in a plain replacement.
         return UpdateOne(same, [{"$replaceWith": {"$literal": document}}], upsert=True)
@@ -265,9 +269,9 @@ def _about_documents(error: BulkWriteError) -> list[dict[str, Any]]:
 def _refusal(problem: Mapping[str, Any]) -> Refusal:
     if problem["code"] != _DUPLICATE_KEY:
         return Refusal(_REFUSED_DOCUMENT[problem["code"]])
-    fields = ", ".join(problem.get("keyPattern", {}))
-    reason = f"another document of the collection has the same {fields}"
-    return Refusal(reason, contested=fields in ("_id", UNIQUE_KEY))
+    fields = list(problem.get("keyPattern", {}))
+    reason = f"another document of the collection has the same {', '.join(fields)}"
+    return Refusal(reason, contested=fields[:1] in (["_id"], [UNIQUE_KEY]))
 
 
 def _failure(error: PyMongoError, failed: str) -> PortabilityError:

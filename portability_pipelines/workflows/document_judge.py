@@ -35,7 +35,12 @@ class Stored:
         storable = [row for row in rows if not row.problem]
         keys = [row.unique_key for row in storable if row.unique_key]
         marks = target.marks(collection, [row.id for row in storable], keys)
-        holders = {mark.unique_key: mark.id for mark in marks if mark.unique_key}
+        origins = {row.origin for row in storable}
+        holders = {
+            mark.unique_key: mark.id
+            for mark in marks
+            if mark.unique_key and any(map(mark.is_from, origins))
+        }
         return cls({mark.id: mark for mark in marks}, holders)
 
     def judge(self, row: Row) -> Verdict:
@@ -47,8 +52,8 @@ class Stored:
         if row.problem:
             return Verdict("rejected", row.problem)
         mark = self.marks.get(row.id)
-        if mark and mark.table != row.metadata["source_table"]:
-            return Verdict("rejected", "its _id belongs to a document that is not from this table")
+        if mark and not mark.is_from(row.origin):
+            return Verdict("rejected", _belongs_to_another(mark))
         if row.id in self.claimed:
             return Verdict("rejected", "an earlier row has the same _id")
         holder = self.holders.get(row.unique_key or "", row.id)
@@ -65,6 +70,14 @@ class Stored:
             self.holders[row.unique_key] = row.id
 
 
+def _belongs_to_another(mark: Mark) -> str:
+    owner = "a document that is not from this table"
+    if mark.database:
+        table = mark.metadata.get("source_table")
+        owner = f"a document from the table {table} of the database {mark.database}"
+    return f"its _id belongs to {owner}; give this table a collection of its own"
+
+
 def _says_the_same(mark: Mark, row: Row) -> bool:
-    told = (mark.period, mark.content_hash, mark.unique_key)
-    return told == (row.metadata["period"], row.metadata["content_hash"], row.unique_key)
+    told = ("source_database", "period", "content_hash", "unique_key")
+    return all(mark.metadata.get(name) == row.metadata.get(name) for name in told)

@@ -15,6 +15,7 @@ from portability_pipelines.domain.documents import (
     EXPORT_VERSION,
     METADATA_FIELD,
     DocumentId,
+    Origin,
     Value,
     field_names,
     keyed_id,
@@ -69,6 +70,11 @@ class Row(NamedTuple):
         return found
 
     @property
+    def origin(self) -> Origin:
+        """Where the row came from."""
+        return Origin(self.metadata["source_database"], self.metadata["source_table"])
+
+    @property
     def unique_key(self) -> str | None:
         """What the row must share with no earlier row."""
         return self.metadata.get("unique_key")
@@ -82,9 +88,15 @@ class RowReader:
     """
 
     def __init__(
-        self, table: Table, target: DocumentTarget, unique_by: Sequence[str], exported_at: datetime
+        self,
+        database: str,
+        table: Table,
+        target: DocumentTarget,
+        unique_by: Sequence[str],
+        exported_at: datetime,
     ) -> None:
         names = [column.name for column in table.columns]
+        self._database = database
         self._table = table
         self._target = target
         self._exported_at = exported_at
@@ -126,6 +138,7 @@ class RowReader:
             "exported_at": self._exported_at,
             "original_sqlite_id": source_id(key) if key else None,
             "export_version": EXPORT_VERSION,
+            "source_database": self._database,
             "source_table": self._table.name,
             "period": period,
             "content_hash": content_hash,

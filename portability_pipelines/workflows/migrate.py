@@ -63,6 +63,7 @@ def migrate(
     table: Table,
     target: DocumentTarget,
     *,
+    database: str,
     collection: str,
     exported_at: datetime,
     unique_by: Sequence[str] = (),
@@ -75,8 +76,9 @@ def migrate(
     finishes the work and leaves what is there untouched, ``exported_at`` included. A row whose
     ``unique_by`` columns (case and space folded; all blank matches nothing) say the same as a
     stored document's or an earlier row's is not written but counted as its duplicate. A document
-    whose ``_id`` is taken by one that did not come from ``table`` is rejected, as is one that the
-    database cannot hold; neither stops the rest. Memory is bounded by a few batches.
+    whose ``_id`` is taken by one that did not come from ``table`` of the declared ``database`` is
+    rejected, as is one that the target cannot hold; neither stops the rest. A document of
+    ``table`` that names no database is taken for one of this. Memory is bounded by a few batches.
 
     Raises ``PermanentError`` where the rows read are not as many as the database counted.
     """
@@ -84,7 +86,7 @@ def migrate(
         raise RefusedError(
             f"A batch of {batch_size} rows is not possible", f"Choose 1 to {MAX_BATCH_ROWS}."
         )
-    reader = RowReader(table, target, unique_by, exported_at)
+    reader = RowReader(database, table, target, unique_by, exported_at)
     tallies = {period: _Tally() for period in records.contents}
     target.prepare(collection)
     done = 0

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from portability_pipelines.domain.documents import Origin
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Table
 from portability_pipelines.engines.base import Records
@@ -56,6 +57,7 @@ def verify_migration(
     table: Table,
     target: DocumentTarget,
     *,
+    database: str,
     collection: str,
     unique_by: Sequence[str] = (),
     batch_size: int = 1000,
@@ -67,7 +69,7 @@ def verify_migration(
     with later ones, rows changed or added since are found as changed or absent.
     """
     # Every document counts as exported now; the comparison does not look at that.
-    reader = RowReader(table, target, unique_by, exported_at=datetime.now(UTC))
+    reader = RowReader(database, table, target, unique_by, exported_at=datetime.now(UTC))
     found = {period: _Findings() for period in records.contents}
     done = 0
     with closing(Prefetched(reader.read(records, batch_size))) as batches:
@@ -76,7 +78,7 @@ def verify_migration(
             done += len(rows)
             progress(done)
     return {
-        period: findings.close(target.count(collection, table.name, period))
+        period: findings.close(target.count(collection, Origin(database, table.name), period))
         for period, findings in found.items()
     }
 
@@ -104,7 +106,7 @@ class _Findings:
             elif verdict.reason or verdict.outcome == "inserted" or row.id not in hashes:
                 self._note("absent", row)
             else:
-                self._of_period += stored.marks[row.id].period == row.metadata["period"]
+                self._of_period += stored.marks[row.id].metadata["period"] == row.metadata["period"]
                 same = hashes[row.id] == row.metadata["content_hash"]
                 self._note("matched" if same and verdict.outcome == "unchanged" else "changed", row)
 

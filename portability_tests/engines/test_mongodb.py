@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
+from portability_pipelines.domain.documents import Origin
 from portability_pipelines.domain.errors import PermanentError, RefusedError, TransientError
 from portability_pipelines.engines.documents import Document, Mark, Reached
 from portability_pipelines.engines.mongodb import MongoTarget
@@ -19,6 +20,8 @@ from portability_tests.servers import free_ports, mongod_binary, running
 
 PASSWORD = "hunter2%40home"
 PRIVATE = "a value of somebody's row"
+PEOPLE = Origin("shop", "people")
+ORIGIN = {"source_database": "shop", "source_table": "people"}
 
 Use = Callable[[MongoTarget], object]
 
@@ -79,7 +82,7 @@ def faulty_uri(mongod_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def document(name: int | str, **metadata: object) -> Document:
     """A document as a migration writes it."""
-    return {"_id": name, "value": 1, "export_metadata": {"source_table": "people", **metadata}}
+    return {"_id": name, "value": 1, "export_metadata": {**ORIGIN, **metadata}}
 
 
 def in_full(failure: pytest.ExceptionInfo[BaseException]) -> str:
@@ -161,7 +164,7 @@ class TestReaching:
             lambda target: target.marks("people", [1], ["key"]),
             lambda target: target.write("people", [document(1)], []),
             lambda target: list(target.contents("people", [1])),
-            lambda target: target.count("people", "people", "all"),
+            lambda target: target.count("people", PEOPLE, "all"),
         ],
     )
     def test_every_use_fails_the_same_way_once_the_server_is_gone(self, use: Use) -> None:
@@ -191,10 +194,10 @@ class TestStoring:
         target.write("people", [{"_id": 4}, {"_id": 5, "export_metadata": "mine"}], [])
         found = {mark.id: mark for mark in target.marks("people", ["2", 4, 5, 6], ["k", "l"])}
         assert found == {
-            1: Mark(1, "people", "2026-10", "c", "k"),
-            "2": Mark("2", "people", None, None, None),
-            4: Mark(4, None, None, None, None),
-            5: Mark(5, None, None, None, None),
+            1: Mark(1, {**ORIGIN, **known, "unique_key": "k"}),
+            "2": Mark("2", ORIGIN),
+            4: Mark(4, {}),
+            5: Mark(5, {}),
         }
 
     def test_a_unique_key_is_held_once_and_its_absence_often(self, target: MongoTarget) -> None:
@@ -221,7 +224,7 @@ class TestStoring:
                 assert "COLLSCAN" not in str(query.explain()["queryPlanner"]["winningPlan"])
 
     def test_a_replacement_never_touches_another_tables_document(self, target: MongoTarget) -> None:
-        theirs = {"_id": 1, "value": 2, "export_metadata": {"source_table": "orders"}}
+        theirs = {"_id": 1, "value": 2, "export_metadata": {**ORIGIN, "source_table": "orders"}}
         target.write("people", [theirs, document(2)], [])
         changed = {**document(2), "value": 3}
         refused = target.write("people", [], [document(1), changed, document(3)])
@@ -235,8 +238,8 @@ class TestStoring:
     def test_counts_are_of_one_table_and_period(self, target: MongoTarget) -> None:
         documents = [document(n, period=p) for n, p in ((1, "a"), (2, "a"), (3, "b"))]
         target.write("people", documents, [])
-        assert target.count("people", "people", "a") == 2
-        assert target.count("people", "orders", "a") == 0
+        assert target.count("people", PEOPLE, "a") == 2
+        assert target.count("people", Origin("shop", "orders"), "a") == 0
 
     @pytest.mark.parametrize("fields", [{"n": 2**63}, {"text": "\ud800"}, {"a\0b": 1}])
     def test_what_bson_cannot_hold_is_said_without_the_value(

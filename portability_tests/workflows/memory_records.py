@@ -89,6 +89,7 @@ if __name__ == "__main__":
             many(rows),
             MANY,
             mongo,
+            database="shop",
             collection="many",
             exported_at=FIRST,
             batch_size=100,

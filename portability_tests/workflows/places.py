@@ -41,17 +41,16 @@ class Place:
         """Migrate ``rows`` into the collection."""
         records = MemoryRecords(source, rows) if isinstance(rows, Mapping) else rows
         target = options.pop("target", self.target)
-        return migrate(
-            records, source, target, collection=self.collection.name, exported_at=at, **options
-        )
+        given = {"database": "shop", "collection": self.collection.name, **options}
+        return migrate(records, source, target, exported_at=at, **given)
 
     def verify(
         self, source: Table, rows: Mapping[Period, Sequence[Values]], **options: Any
     ) -> dict[Period, Verification]:
         """Compare ``rows`` with the collection."""
         records = MemoryRecords(source, rows)
-        name = self.collection.name
-        return verify_migration(records, source, self.target, collection=name, **options)
+        given = {"database": "shop", "collection": self.collection.name, **options}
+        return verify_migration(records, source, self.target, **given)
 
     def documents(self) -> list[Document]:
         """Everything stored, in the order of ids."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from pymongo import MongoClient
 
-from portability_pipelines.domain.documents import DocumentId
+from portability_pipelines.domain.documents import DocumentId, Origin
 from portability_pipelines.domain.errors import PermanentError, RefusedError, TransientError
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import StorageClass
@@ -75,6 +75,7 @@ class TestDocuments:
             "exported_at": FIRST.replace(tzinfo=None),
             "original_sqlite_id": "7",
             "export_version": "1.0",
+            "source_database": "shop",
             "source_table": "people",
             "period": MONTH,
         }
@@ -187,8 +188,8 @@ class TestRunningAgain:
         place.migrate(PEOPLE, {MONTH: [(1, "Ann", None)]})
         moved = place.migrate(PEOPLE, {MONTH: [], OTHER: [(1, "Ann", None)]})
         assert [counted(each) for each in moved.values()] == [{}, {"updated": 1}]
-        assert place.target.count("people", "people", MONTH) == 0
-        assert place.target.count("people", "people", OTHER) == 1
+        assert place.target.count("people", Origin("shop", "people"), MONTH) == 0
+        assert place.target.count("people", Origin("shop", "people"), OTHER) == 1
 
     def test_a_killed_run_is_finished_by_the_next(self, place: Place) -> None:
         rows = 6000
@@ -203,10 +204,12 @@ class TestRunningAgain:
         stored = place.collection.database["many"]
         left = stored.count_documents({})
         assert 1000 <= left < rows
-        counts = migrate(many(rows), MANY, place.target, collection="many", exported_at=LATER)
+        counts = migrate(
+            many(rows), MANY, place.target, database="shop", collection="many", exported_at=LATER
+        )
         assert counted(counts["all"]) == {"unchanged": left, "inserted": rows - left}
         assert [d["_id"] for d in stored.find().sort("_id")] == list(range(rows))
-        proof = verify_migration(many(rows), MANY, place.target, collection="many")
+        proof = verify_migration(many(rows), MANY, place.target, database="shop", collection="many")
         assert proof["all"].matched == rows
         assert proof["all"].problems(counts["all"]) == []
 
@@ -316,6 +319,7 @@ class TestFailures:
                     many(50_000),
                     MANY,
                     target,
+                    database="shop",
                     collection="many",
                     exported_at=FIRST,
                     progress=unplug,
@@ -354,6 +358,7 @@ def test_months_of_a_real_table_add_up(place: Place, generated: Path) -> None:
             snapshot.read_stored(dated),
             dated.table,
             place.target,
+            database="shop",
             collection=place.collection.name,
             unique_by=unique_by,
         )

@@ -90,7 +90,8 @@ class TestDuplicates:
             ) -> dict[DocumentId, Refusal]:
                 if not place.collection.find_one({"_id": 99}):
                     key = inserts[0]["export_metadata"]["unique_key"]
-                    metadata = {"source_table": "people", "unique_key": key}
+                    origin = {"source_database": "shop", "source_table": "people"}
+                    metadata = {**origin, "unique_key": key}
                     place.collection.insert_one({"_id": 99, "export_metadata": metadata})
                     # Not the document of this row, but one with its id.
                     place.collection.insert_one({"_id": 2, "export_metadata": {}})
