@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol
 
 import pyarrow as pa
 
+from portability_pipelines.domain.documents import Value
 from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import DateEvidence, Selection, StorageClass, Table
@@ -45,6 +46,24 @@ class Records(Protocol):
         """
 
     def __iter__(self) -> Generator[tuple[Period, pa.RecordBatch]]: ...
+
+
+class StoredRecords(Records, Protocol):
+    """Records whose values have the kinds that they are stored as, and a view of the other rows.
+
+    A row's values depend on no other row: a column of several kinds is a sparse union of them,
+    whatever ``contents`` say. Only integers in a column that declares reals are reals, where that
+    is exact.
+    """
+
+    def find(
+        self, columns: Sequence[str], values: Sequence[Sequence[Value]], wanted: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """The columns ``wanted`` of all rows of the table whose ``columns`` hold one of ``values``.
+
+        Quick where ``columns`` are the primary key, else a pass over the table. May give rows more
+        that the database calls equal, and may be called while the records are read.
+        """
 
 
 class UnexpectedKindError(Exception):
@@ -90,12 +109,8 @@ class Snapshot(Protocol):
         what it declares, and iterating raises ``UnexpectedKindError`` at the first sign of another.
         """
 
-    def read_stored(self, selection: Selection) -> Records:
-        """Prepare to read ``selection`` with each value of the kind that it is stored as.
-
-        A row's values depend on no other row: a column of several kinds is a sparse union of them.
-        Only integers in a column that declares reals are reals, where that is exact.
-        """
+    def read_stored(self, selection: Selection) -> StoredRecords:
+        """Prepare to read ``selection`` with each value of the kind that it is stored as."""
 
     def values(self, table: Table) -> Values:
         """Prepare to read all of ``table`` as it is stored."""

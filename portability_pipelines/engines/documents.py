@@ -76,6 +76,9 @@ class DocumentTarget(Protocol):
     def encode(self, fields: Mapping[str, Any]) -> bytes:
         """The stored form of ``fields``; raises ``PermanentError`` where there is none."""
 
+    def decode(self, content: bytes) -> Document:
+        """The fields that ``encode`` made ``content`` of."""
+
     def marks(
         self, collection: str, ids: Sequence[DocumentId], unique_keys: Sequence[str]
     ) -> list[Mark]:
@@ -87,6 +90,12 @@ class DocumentTarget(Protocol):
         """Write all documents that can be written, and name the others.
 
         A replacement only ever replaces a document of the same origin.
+        """
+
+    def release(self, collection: str, origin: Origin, marks: Sequence[Mark]) -> None:
+        """Take their unique keys from documents of ``origin`` that are still as ``marks`` say.
+
+        Nothing else of them changes.
         """
 
     def contents(

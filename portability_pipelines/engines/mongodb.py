@@ -119,6 +119,12 @@ class MongoTarget:
             "Correct its texts to valid Unicode and its column names to plain text.",
         )
 
+    def decode(self, content: bytes) -> Document:
+        """The fields that ``encode`` made ``content`` of."""
+        import bson
+
+        return dict(bson.decode(content))
+
     def marks(
         self, collection: str, ids: Sequence[DocumentId], unique_keys: Sequence[str]
     ) -> list[Mark]:
@@ -150,6 +156,20 @@ class MongoTarget:
                     for problem in _about_documents(error)
                 }
         return {}
+
+    def release(self, collection: str, origin: Origin, marks: Sequence[Mark]) -> None:
+        """Take their unique keys from documents of ``origin`` that are still as ``marks`` say."""
+        from pymongo import UpdateOne
+
+        operations = [
+            UpdateOne(
+                {"_id": mark.id, **_from(origin), UNIQUE_KEY: mark.unique_key},
+                {"$unset": {UNIQUE_KEY: ""}},
+            )
+            for mark in marks
+        ]
+        with self._translated("Writing to", collection):
+            self._collection(collection).bulk_write(operations, ordered=False)
 
     def contents(
         self, collection: str, ids: Sequence[DocumentId]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
-from portability_pipelines.domain.documents import DocumentId
+from portability_pipelines.domain.documents import DocumentId, Origin
 from portability_pipelines.engines.documents import DocumentTarget, Mark
 from portability_pipelines.workflows.document_rows import Row
+from portability_pipelines.workflows.survivors import Survivors
 
 Outcome = Literal["inserted", "unchanged", "updated", "duplicates", "rejected"]
 
@@ -23,36 +24,26 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True)
 class Stored:
-    """The documents that bear on some rows, and what the rows judged so far lay claim to."""
+    """The documents that bear on some rows, and what the rows judged so far lay claim to.
 
+    ``gone`` are documents that hold a unique key of these rows, and whose own row has it no more.
+    """
+
+    origin: Origin
     marks: dict[DocumentId, Mark]
     holders: dict[str, DocumentId]
+    gone: dict[str, Mark]
     claimed: set[DocumentId] = field(default_factory=set)
-
-    @classmethod
-    def about(cls, rows: Sequence[Row], target: DocumentTarget, collection: str) -> Self:
-        """Read what is stored under the ids and the unique keys of ``rows``."""
-        storable = [row for row in rows if not row.problem]
-        keys = [row.unique_key for row in storable if row.unique_key]
-        marks = target.marks(collection, [row.id for row in storable], keys)
-        origins = {row.origin for row in storable}
-        holders = {
-            mark.unique_key: mark.id
-            for mark in marks
-            if mark.unique_key and any(map(mark.is_from, origins))
-        }
-        return cls({mark.id: mark for mark in marks}, holders)
 
     def judge(self, row: Row) -> Verdict:
         """The outcome of ``row``. A stored document wins over a row, an earlier row over a later.
 
-        A unique key that a stored document gives up counts as held until the next call of
-        ``about``, so rows that swap keys are duplicates of each other.
+        A document that is ``gone`` is in nobody's way.
         """
         if row.problem:
             return Verdict("rejected", row.problem)
         mark = self.marks.get(row.id)
-        if mark and not mark.is_from(row.origin):
+        if mark and not mark.is_from(self.origin):
             return Verdict("rejected", _belongs_to_another(mark))
         if row.id in self.claimed:
             return Verdict("rejected", "an earlier row has the same _id")
@@ -68,6 +59,49 @@ class Stored:
         self.claimed.add(row.id)
         if row.unique_key:
             self.holders[row.unique_key] = row.id
+
+
+class Judge:
+    """Judges rows from ``origin`` against the documents of one collection."""
+
+    def __init__(
+        self, origin: Origin, target: DocumentTarget, collection: str, survivors: Survivors
+    ) -> None:
+        self._origin = origin
+        self._target = target
+        self._collection = collection
+        self._survivors = survivors
+
+    def look(self, rows: Sequence[Row]) -> Stored:
+        """Read what is stored under the ids and the unique keys of ``rows``."""
+        storable = [row for row in rows if not row.problem]
+        keys = [row.unique_key for row in storable if row.unique_key]
+        marks = self._target.marks(self._collection, [row.id for row in storable], keys)
+        holding = {m.unique_key: m for m in marks if m.unique_key and m.is_from(self._origin)}
+        rivals = {
+            row.unique_key: holding[row.unique_key]
+            for row in storable
+            if row.unique_key in holding and holding[row.unique_key].id != row.id
+        }
+        gone = self._gone(rivals)
+        holders = {key: mark.id for key, mark in holding.items() if key not in gone}
+        return Stored(self._origin, {mark.id: mark for mark in marks}, holders, gone)
+
+    def look_and_free(self, rows: Sequence[Row]) -> Stored:
+        """The same, after documents that are in the way of ``rows`` by no right gave up their keys.
+
+        Such a document stays: as stale, or, where its row only has another key now, until the row
+        is migrated next.
+        """
+        stored = self.look(rows)
+        if not stored.gone:
+            return stored
+        self._target.release(self._collection, self._origin, list(stored.gone.values()))
+        return self.look(rows)
+
+    def _gone(self, rivals: Mapping[str, Mark]) -> dict[str, Mark]:
+        found = self._survivors.gone(list(rivals.values())) if rivals else []
+        return {mark.unique_key: mark for mark in found if mark.unique_key}
 
 
 def _belongs_to_another(mark: Mark) -> str:

@@ -15,7 +15,6 @@ from portability_pipelines.domain.documents import (
     EXPORT_VERSION,
     METADATA_FIELD,
     DocumentId,
-    Origin,
     Value,
     field_names,
     keyed_id,
@@ -70,11 +69,6 @@ class Row(NamedTuple):
         return found
 
     @property
-    def origin(self) -> Origin:
-        """Where the row came from."""
-        return Origin(self.metadata["source_database"], self.metadata["source_table"])
-
-    @property
     def unique_key(self) -> str | None:
         """What the row must share with no earlier row."""
         return self.metadata.get("unique_key")
@@ -95,6 +89,7 @@ class RowReader:
         unique_by: Sequence[str],
         exported_at: datetime,
     ) -> None:
+        """``unique_by`` may be written in any case; as an attribute it is as the table has it."""
         names = [column.name for column in table.columns]
         self._database = database
         self._table = table
@@ -103,16 +98,16 @@ class RowReader:
         self._fields = field_names(table.name, names)
         self._key = table.key
         self._key_places = [names.index(name) for name in self._key]
-        self._unique_by = [_column_name(table, name) for name in unique_by]
-        self._unique_places = [names.index(name) for name in self._unique_by]
+        self.unique_by = [_column_name(table, name) for name in unique_by]
+        self._unique_places = [names.index(name) for name in self.unique_by]
 
     def read(self, records: Records, batch_size: int) -> Iterator[tuple[Period, list[Row]]]:
         """Yield at most ``batch_size`` rows at a time, each list of one period, in their order."""
         with closing(_Occurrences()) as occurrences, closing(iter(records)) as batches:
             for period, batch in batches:
                 for part in _slices(batch, batch_size):
-                    rows = zip(*map(_values, part.columns), strict=True)
-                    yield period, [self._row(period, row, occurrences) for row in rows]
+                    values = row_values(part)
+                    yield period, [self._row(period, row, occurrences) for row in values]
 
     def _row(self, period: Period, values: tuple[Value, ...], occurrences: _Occurrences) -> Row:
         key = tuple(values[place] for place in self._key_places)
@@ -144,7 +139,7 @@ class RowReader:
             "content_hash": content_hash,
         }
         parts = [values[place] for place in self._unique_places]
-        unique = unique_key(self._table.name, self._unique_by, parts)
+        unique = unique_key(self._table.name, self.unique_by, parts)
         return {**metadata, "unique_key": unique} if unique else metadata
 
     def _problem(self, document: Document, fields_bytes: int) -> str | None:
@@ -198,6 +193,11 @@ def _slices(batch: pa.RecordBatch, batch_size: int) -> Iterator[pa.RecordBatch]:
     rows = max(1, min(batch_size, SLICE_BYTES // row_bytes))
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)
+
+
+def row_values(batch: pa.RecordBatch) -> Iterator[tuple[Value, ...]]:
+    """The values of each row of ``batch``."""
+    return zip(*map(_values, batch.columns), strict=True)
 
 
 def _values(column: pa.Array) -> list[Value]:

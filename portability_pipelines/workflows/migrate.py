@@ -8,15 +8,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
-from portability_pipelines.domain.documents import DocumentId
+from portability_pipelines.domain.documents import DocumentId, Origin
 from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Table
-from portability_pipelines.engines.base import Records
+from portability_pipelines.engines.base import StoredRecords
 from portability_pipelines.engines.documents import DocumentTarget
 from portability_pipelines.engines.prefetch import Prefetched
-from portability_pipelines.workflows.document_judge import Outcome, Stored, Verdict
+from portability_pipelines.workflows.document_judge import Judge, Outcome, Verdict
 from portability_pipelines.workflows.document_rows import MAX_BATCH_ROWS, Row, RowReader
+from portability_pipelines.workflows.survivors import Survivors
 
 SAMPLES = 20
 
@@ -59,7 +60,7 @@ class MigrationCounts:
 
 
 def migrate(
-    records: Records,
+    records: StoredRecords,
     table: Table,
     target: DocumentTarget,
     *,
@@ -75,7 +76,9 @@ def migrate(
     Idempotent, and safe to kill: a document's ``_id`` follows from its row, so running again
     finishes the work and leaves what is there untouched, ``exported_at`` included. A row whose
     ``unique_by`` columns (case and space folded; all blank matches nothing) say the same as a
-    stored document's or an earlier row's is not written but counted as its duplicate. A document
+    stored document's or an earlier row's is not written but counted as its duplicate; a document
+    whose own row is gone from the snapshot, or says something else there, counts no more, and
+    gives up the key. A document
     whose ``_id`` is taken by one that did not come from ``table`` of the declared ``database`` is
     rejected, as is one that the target cannot hold; neither stops the rest. A document of
     ``table`` that names no database is taken for one of this. Memory is bounded by a few batches.
@@ -87,12 +90,14 @@ def migrate(
             f"A batch of {batch_size} rows is not possible", f"Choose 1 to {MAX_BATCH_ROWS}."
         )
     reader = RowReader(database, table, target, unique_by, exported_at)
+    survivors = Survivors(records, table, reader.unique_by, target, collection)
+    judge = Judge(Origin(database, table.name), target, collection, survivors)
     tallies = {period: _Tally() for period in records.contents}
     target.prepare(collection)
     done = 0
     with closing(Prefetched(reader.read(records, batch_size))) as batches:
         for period, rows in batches:
-            _settle(target, collection, rows, tallies[period].add)
+            _settle(target, collection, judge, rows, tallies[period].add)
             done += len(rows)
             progress(done)
     return {
@@ -128,6 +133,7 @@ class _Tally:
 def _settle(
     target: DocumentTarget,
     collection: str,
+    judge: Judge,
     rows: Sequence[Row],
     add: Callable[[Row, Verdict], None],
 ) -> None:
@@ -138,7 +144,7 @@ def _settle(
     pending = list(rows)
     fruitless = 0
     while pending and fruitless < FRUITLESS_ROUNDS:
-        again = _write(target, collection, pending, add)
+        again = _write(target, collection, judge, pending, add)
         fruitless = fruitless + 1 if len(again) == len(pending) else 0
         pending = again
     for row in pending:
@@ -148,11 +154,12 @@ def _settle(
 def _write(
     target: DocumentTarget,
     collection: str,
+    judge: Judge,
     rows: Sequence[Row],
     add: Callable[[Row, Verdict], None],
 ) -> list[Row]:
     """Settle what can be settled by one read and one write; return the other rows."""
-    stored = Stored.about(rows, target, collection)
+    stored = judge.look_and_free(rows)
     judged = [(row, stored.judge(row)) for row in rows]
     inserts = [row.document for row, verdict in judged if verdict.outcome == "inserted"]
     updates = [row.document for row, verdict in judged if verdict.outcome == "updated"]

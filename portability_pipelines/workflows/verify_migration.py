@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from portability_pipelines.domain.documents import Origin
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Table
-from portability_pipelines.engines.base import Records
+from portability_pipelines.engines.base import StoredRecords
 from portability_pipelines.engines.documents import DocumentTarget
 from portability_pipelines.engines.prefetch import Prefetched
-from portability_pipelines.workflows.document_judge import Stored
+from portability_pipelines.workflows.document_judge import Judge, Stored
 from portability_pipelines.workflows.document_rows import Row, RowReader
 from portability_pipelines.workflows.migrate import SAMPLES, MigrationCounts, Progress
+from portability_pipelines.workflows.survivors import Survivors
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,10 @@ class Verification:
 
         With ``counts`` the rows that the migration rejected may be absent, without it none.
         """
-        found = self.matched + self.changed
-        missing = counts.documents - found if counts else self.absent
+        missing = self.absent
+        if counts:
+            found = self.matched + self.changed
+            missing = max(counts.documents - found, self.absent - counts.rejected)
         problems = []
         if missing > 0:
             problems.append(f"{missing} rows have no document")
@@ -53,7 +56,7 @@ class Verification:
 
 
 def verify_migration(
-    records: Records,
+    records: StoredRecords,
     table: Table,
     target: DocumentTarget,
     *,
@@ -70,15 +73,18 @@ def verify_migration(
     """
     # Every document counts as exported now; the comparison does not look at that.
     reader = RowReader(database, table, target, unique_by, exported_at=datetime.now(UTC))
+    origin = Origin(database, table.name)
+    survivors = Survivors(records, table, reader.unique_by, target, collection)
+    judge = Judge(origin, target, collection, survivors)
     found = {period: _Findings() for period in records.contents}
     done = 0
     with closing(Prefetched(reader.read(records, batch_size))) as batches:
         for period, rows in batches:
-            found[period].look(rows, target, collection)
+            found[period].look(rows, judge.look(rows), target, collection)
             done += len(rows)
             progress(done)
     return {
-        period: findings.close(target.count(collection, Origin(database, table.name), period))
+        period: findings.close(target.count(collection, origin, period))
         for period, findings in found.items()
     }
 
@@ -91,9 +97,10 @@ class _Findings:
         self._samples: list[str] = []
         self._of_period = 0
 
-    def look(self, rows: Sequence[Row], target: DocumentTarget, collection: str) -> None:
+    def look(
+        self, rows: Sequence[Row], stored: Stored, target: DocumentTarget, collection: str
+    ) -> None:
         """Compare ``rows`` with their documents."""
-        stored = Stored.about(rows, target, collection)
         verdicts = [(row, stored.judge(row)) for row in rows]
         expected = [row.id for row, verdict in verdicts if not verdict.reason]
         hashes = {
@@ -104,11 +111,12 @@ class _Findings:
             if verdict.outcome == "duplicates":
                 self._counts["duplicates"] += 1
             elif verdict.reason or verdict.outcome == "inserted" or row.id not in hashes:
-                self._note("absent", row)
+                self._note("absent", row, stored)
             else:
                 self._of_period += stored.marks[row.id].metadata["period"] == row.metadata["period"]
                 same = hashes[row.id] == row.metadata["content_hash"]
-                self._note("matched" if same and verdict.outcome == "unchanged" else "changed", row)
+                finding = "matched" if same and verdict.outcome == "unchanged" else "changed"
+                self._note(finding, row, stored)
 
     def close(self, documents: int) -> Verification:
         """The comparison, given how many ``documents`` of the period there are."""
@@ -121,7 +129,15 @@ class _Findings:
             samples=tuple(self._samples),
         )
 
-    def _note(self, finding: str, row: Row) -> None:
+    def _note(self, finding: str, row: Row, stored: Stored) -> None:
         self._counts[finding] += 1
-        if finding != "matched" and self._counts[finding] <= SAMPLES:
-            self._samples.append(f"{row.label} is {finding}")
+        if finding == "matched" or self._counts[finding] > SAMPLES:
+            return
+        self._samples.append(f"{row.label} is {finding}{_in_the_way(row, stored)}")
+
+
+def _in_the_way(row: Row, stored: Stored) -> str:
+    rival = None if row.problem else stored.gone.get(row.unique_key or "")
+    if rival is None:
+        return ""
+    return f": the document {rival.id} holds its unique key, which its own row gave up"

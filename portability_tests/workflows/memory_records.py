@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -23,9 +23,10 @@ FIRST = datetime(2026, 11, 1, 9, 30, tzinfo=UTC)
 
 
 class MemoryRecords:
-    """Rows of ``table`` by period; see ``engines.base.Records``.
+    """Rows of ``table`` by period; see ``engines.base.StoredRecords``.
 
     ``claimed`` is how many rows more than there are the database claims to have counted.
+    ``elsewhere`` are rows of periods that were not asked for.
     """
 
     def __init__(
@@ -34,10 +35,13 @@ class MemoryRecords:
         rows: Mapping[Period, Sequence[Values]],
         *,
         claimed: int = 0,
+        elsewhere: Sequence[Values] = (),
         batch_rows: int = 1000,
     ) -> None:
         self.unreadable_texts: dict[tuple[Period, str], int] = {}
         self._rows = rows
+        self._all = [*elsewhere, *(row for each in rows.values() for row in each)]
+        self._names = [column.name for column in table.columns]
         self._batch_rows = batch_rows
         entries = tuple(_entry(column) for column in table.columns)
         self._schema = records_schema(entries)
@@ -47,6 +51,14 @@ class MemoryRecords:
         for period, rows in self._rows.items():
             for start in range(0, len(rows), self._batch_rows):
                 yield period, self._batch(rows[start : start + self._batch_rows])
+
+    def find(
+        self, columns: Sequence[str], values: Sequence[Values], wanted: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        asked, given = ([self._names.index(n) for n in names] for names in (columns, wanted))
+        sought = {tuple(each) for each in values}
+        found = [row for row in self._all if tuple(row[place] for place in asked) in sought]
+        yield self._batch(found).select(given)
 
     def _batch(self, rows: Sequence[Values]) -> pa.RecordBatch:
         names = self._schema.names

@@ -14,7 +14,7 @@ from pymongo.collection import Collection
 
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Table
-from portability_pipelines.engines.base import Records
+from portability_pipelines.engines.base import StoredRecords
 from portability_pipelines.engines.documents import Document
 from portability_pipelines.engines.mongodb import MongoTarget
 from portability_pipelines.workflows.migrate import MigrationCounts, migrate
@@ -34,21 +34,24 @@ class Place:
     def migrate(
         self,
         source: Table,
-        rows: Mapping[Period, Sequence[Values]] | Records,
+        rows: Mapping[Period, Sequence[Values]] | StoredRecords,
         at: datetime = FIRST,
         **options: Any,
     ) -> dict[Period, MigrationCounts]:
         """Migrate ``rows`` into the collection."""
-        records = MemoryRecords(source, rows) if isinstance(rows, Mapping) else rows
+        records = _records(source, rows, options)
         target = options.pop("target", self.target)
         given = {"database": "shop", "collection": self.collection.name, **options}
         return migrate(records, source, target, exported_at=at, **given)
 
     def verify(
-        self, source: Table, rows: Mapping[Period, Sequence[Values]], **options: Any
+        self,
+        source: Table,
+        rows: Mapping[Period, Sequence[Values]] | StoredRecords,
+        **options: Any,
     ) -> dict[Period, Verification]:
         """Compare ``rows`` with the collection."""
-        records = MemoryRecords(source, rows)
+        records = _records(source, rows, options)
         given = {"database": "shop", "collection": self.collection.name, **options}
         return verify_migration(records, source, self.target, **given)
 
@@ -59,6 +62,16 @@ class Place:
     def fields(self) -> list[Document]:
         """Everything stored but for its metadata."""
         return [{k: v for k, v in d.items() if k != "export_metadata"} for d in self.documents()]
+
+
+def _records(
+    source: Table, rows: Mapping[Period, Sequence[Values]] | StoredRecords, options: dict[str, Any]
+) -> StoredRecords:
+    """The records that ``rows`` are; the option ``elsewhere`` gives rows of other periods."""
+    elsewhere = options.pop("elsewhere", ())
+    if isinstance(rows, Mapping):
+        return MemoryRecords(source, rows, elsewhere=elsewhere)
+    return rows
 
 
 @contextmanager

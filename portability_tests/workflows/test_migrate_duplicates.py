@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -47,9 +48,9 @@ class TestDuplicates:
         newer: dict[Period, list[Values]] = {OTHER: [(2, "Ann", "ANN@example.org")]}
         place.migrate(PEOPLE, newer, unique_by=UNIQUE)
         for _ in range(2):
-            late = place.migrate(PEOPLE, older, unique_by=UNIQUE)
+            late = place.migrate(PEOPLE, older, unique_by=UNIQUE, elsewhere=newer[OTHER])
             assert counted(late[MONTH]) == {"duplicates": 1}
-            same = place.migrate(PEOPLE, newer, unique_by=UNIQUE)
+            same = place.migrate(PEOPLE, newer, unique_by=UNIQUE, elsewhere=older[MONTH])
             assert counted(same[OTHER]) == {"unchanged": 1}
         assert [document["_id"] for document in place.documents()] == [2]
 
@@ -92,13 +93,16 @@ class TestDuplicates:
                     key = inserts[0]["export_metadata"]["unique_key"]
                     origin = {"source_database": "shop", "source_table": "people"}
                     metadata = {**origin, "unique_key": key}
-                    place.collection.insert_one({"_id": 99, "export_metadata": metadata})
+                    theirs = {"_id": 99, "id": 99, "name": "A", "email": "a@b"}
+                    place.collection.insert_one({**theirs, "export_metadata": metadata})
                     # Not the document of this row, but one with its id.
                     place.collection.insert_one({"_id": 2, "export_metadata": {}})
                 return super().write(collection, inserts, replacements)
 
         with Raced(place.uri, place.database) as target:
-            counts = place.migrate(PEOPLE, rows, unique_by=UNIQUE, target=target)
+            counts = place.migrate(
+                PEOPLE, rows, unique_by=UNIQUE, target=target, elsewhere=[(99, "A", "a@b")]
+            )
         assert counted(counts[MONTH]) == {"duplicates": 1, "rejected": 1}
         assert counts[MONTH].skipped[0].survivor == 99
 
@@ -125,7 +129,9 @@ class TestDuplicates:
 
         def run(period: Period) -> MigrationCounts:
             part = {period: rows[period]}
-            return place.migrate(PEOPLE, part, unique_by=UNIQUE, batch_size=50)[period]
+            others = [row for other in rows if other != period for row in rows[other]]
+            told: dict[str, Any] = {"unique_by": UNIQUE, "batch_size": 50, "elsewhere": others}
+            return place.migrate(PEOPLE, part, **told)[period]
 
         with ThreadPoolExecutor(2) as pool:
             both = list(pool.map(run, rows))

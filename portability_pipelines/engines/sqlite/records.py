@@ -109,15 +109,21 @@ class SqliteRecords:
         return pa.nulls(batch.num_rows, wanted) if found is None else found.cast(wanted)
 
     def _readable(self, period: Period, column: str, texts: pa.Array) -> pa.Array:
-        """``texts`` with those that are not UTF-8 written as SQL blobs, and counted."""
-        try:
-            texts.validate(full=True)
-        except pa.ArrowInvalid:
-            values = [_decoded(value) for value in texts.cast(pa.binary()).to_pylist()]
+        found, unreadable = readable(texts)
+        if unreadable:
             with self._counting:
-                self.unreadable_texts[period, column] += sum(not valid for _, valid in values)
-            return _strings(text for text, _ in values)
-        return texts
+                self.unreadable_texts[period, column] += unreadable
+        return found
+
+
+def readable(texts: pa.Array) -> tuple[pa.Array, int]:
+    """``texts`` with those that are not UTF-8 written as SQL blobs, and how many those are."""
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        values = [_decoded(value) for value in texts.cast(pa.binary()).to_pylist()]
+        return _strings(text for text, _ in values), sum(not valid for _, valid in values)
+    return texts, 0
 
 
 def _kinds(contents: Mapping[Period, Contents], place: int) -> tuple[StorageClass, ...]:

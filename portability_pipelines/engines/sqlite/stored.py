@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from portability_pipelines.domain.documents import Value
 from portability_pipelines.domain.months import Period
-from portability_pipelines.domain.tables import Column
+from portability_pipelines.domain.tables import Column, Table
 from portability_pipelines.engines.base import KindedColumn
-from portability_pipelines.engines.sqlite.kinds import kinded
-from portability_pipelines.engines.sqlite.records import SqliteRecords
+from portability_pipelines.engines.sqlite.kinds import CLASSES, kinded, seeded
+from portability_pipelines.engines.sqlite.records import SqliteRecords, readable
+from portability_pipelines.engines.sqlite.schema import identifier
 from portability_pipelines.engines.sqlite.survey import EXACT_IN_DOUBLE
 from portability_pipelines.formats.records import ARROW_TYPES
+
+# Stands for NULL where a NULL is to equal a NULL; a value that nobody stores.
+_NULL = "x'9f1c0e5b7a6d4c3f8e2b1d0a5c4f3e6d'"
 
 
 class StoredSqliteRecords(SqliteRecords):
@@ -20,16 +27,68 @@ class StoredSqliteRecords(SqliteRecords):
     def _render(self, period: Period, batch: pa.RecordBatch) -> pa.RecordBatch:
         columns = self._selection.table.columns
         arrays = [
-            self._merged(period, column, kinded(batch, i, self._kinds[i]))
+            self._kept(period, column, kinded(batch, i, self._kinds[i]))
             for i, column in enumerate(columns)
         ]
         return pa.RecordBatch.from_arrays(arrays, [column.name for column in columns])
 
-    def _merged(self, period: Period, column: Column, parts: KindedColumn) -> pa.Array:
-        typed = {kind: array.cast(ARROW_TYPES[kind]) for kind, array in parts.items()}
-        if "text" in typed:
-            typed["text"] = self._readable(period, column.name, typed["text"])
-        return one_array(_as_declared(column, typed))
+    def find(
+        self, columns: Sequence[str], values: Sequence[Sequence[Value]], wanted: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """See ``engines.base.StoredRecords``; read through the first connection."""
+        table = self._selection.table
+        given = [column for name in wanted if (column := table.column(name))]
+        kinds = [CLASSES] * len(given)
+        scanned = f"FROM {identifier(table.name)} WHERE {_one_of(table, columns, values)}"
+        skip = 1
+        for batch in self._connections[0].batches(seeded(given, kinds, scanned)):
+            rows = batch.slice(skip)
+            arrays = [_found(column, kinded(rows, i, CLASSES)) for i, column in enumerate(given)]
+            yield pa.RecordBatch.from_arrays(arrays, list(wanted))
+            skip = 0
+
+    def _kept(self, period: Period, column: Column, parts: KindedColumn) -> pa.Array:
+        if "text" not in parts:
+            return _merged(column, parts)
+        readable = self._readable(period, column.name, parts["text"])
+        return _merged(column, {**parts, "text": readable})
+
+
+def _one_of(table: Table, columns: Sequence[str], values: Sequence[Sequence[Value]]) -> str:
+    """SQL that is true of rows whose ``columns`` hold one of ``values``; a NULL equals a NULL.
+
+    An index of the primary key serves where it is asked for and has no NULL.
+    """
+    indexed = tuple(columns) == table.key and not any(None in each for each in values)
+    names = [identifier(name) for name in columns]
+    compared = names if indexed else [f"ifnull({name}, {_NULL})" for name in names]
+    listed = (f"({', '.join(map(_literal, each))})" for each in values)
+    return f"({', '.join(compared)}) IN (VALUES {', '.join(listed)})"
+
+
+def _literal(value: Value) -> str:
+    """``value`` in SQL, without an affinity that would change what it is compared with."""
+    match value:
+        case int():
+            return str(int(value))
+        case float():
+            return repr(value).replace("inf", "9e999")
+        case str():
+            return f"+CAST(x'{value.encode(errors='surrogatepass').hex()}' AS TEXT)"
+        case bytes():
+            return f"x'{value.hex()}'"
+        case _:
+            return _NULL
+
+
+def _found(column: Column, parts: KindedColumn) -> pa.Array:
+    texts, _ = readable(parts["text"])
+    return _merged(column, {**parts, "text": texts})
+
+
+def _merged(column: Column, parts: KindedColumn) -> pa.Array:
+    typed = {kind: array.cast(ARROW_TYPES[kind]) for kind, array in parts.items()}
+    return one_array(_as_declared(column, typed))
 
 
 def one_array(parts: KindedColumn) -> pa.Array:
