@@ -56,6 +56,10 @@ class StoredRecords(Records, Protocol):
     is exact.
     """
 
+    @property
+    def taken_at(self) -> datetime:
+        """When the snapshot was taken that the rows are read from (aware, UTC)."""
+
     def find(
         self, columns: Sequence[str], values: Sequence[Sequence[Value]], wanted: Sequence[str]
     ) -> Iterator[pa.RecordBatch]:

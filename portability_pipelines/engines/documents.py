@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from portability_pipelines.domain.documents import DocumentId, Origin
@@ -41,6 +42,14 @@ class Mark:
     def unique_key(self) -> str | None:
         """What no other document of the same origin may have."""
         return self.metadata.get("unique_key")
+
+    def is_newer_than(self, moment: datetime) -> bool:
+        """Whether a snapshot taken after ``moment`` (aware) wrote the document, as far as it says.
+
+        Documents keep milliseconds only, rounded down.
+        """
+        taken_at = self.metadata.get("snapshot_at")
+        return isinstance(taken_at, datetime) and taken_at.replace(tzinfo=UTC) > moment
 
     def is_from(self, origin: Origin) -> bool:
         """Whether the document came from ``origin``; one that names no database may have."""
@@ -89,11 +98,12 @@ class DocumentTarget(Protocol):
     ) -> dict[DocumentId, Refusal]:
         """Write all documents that can be written, and name the others.
 
-        A replacement only ever replaces a document of the same origin.
+        A replacement only ever replaces a document of the same origin, and none that was written
+        from a newer snapshot.
         """
 
-    def release(self, collection: str, origin: Origin, marks: Sequence[Mark]) -> None:
-        """Take their unique keys from documents of ``origin`` that are still as ``marks`` say.
+    def release(self, collection: str, marks: Sequence[Mark]) -> None:
+        """Take their unique keys from those documents that are still as ``marks`` say.
 
         Nothing else of them changes.
         """

@@ -27,6 +27,7 @@ UNIQUE_KEY = f"{METADATA_FIELD}.unique_key"
 SOURCE_DATABASE = f"{METADATA_FIELD}.source_database"
 SOURCE_TABLE = f"{METADATA_FIELD}.source_table"
 PERIOD = f"{METADATA_FIELD}.period"
+SNAPSHOT_AT = f"{METADATA_FIELD}.snapshot_at"
 
 # It knew unique keys only, from when documents did not name their databases.
 _FORMER_INDEX = "export_unique_key"
@@ -157,17 +158,14 @@ class MongoTarget:
                 }
         return {}
 
-    def release(self, collection: str, origin: Origin, marks: Sequence[Mark]) -> None:
-        """Take their unique keys from documents of ``origin`` that are still as ``marks`` say."""
+    def release(self, collection: str, marks: Sequence[Mark]) -> None:
+        """Take their unique keys from those documents that are still as ``marks`` say."""
         from pymongo import UpdateOne
 
-        operations = [
-            UpdateOne(
-                {"_id": mark.id, **_from(origin), UNIQUE_KEY: mark.unique_key},
-                {"$unset": {UNIQUE_KEY: ""}},
-            )
-            for mark in marks
-        ]
+        operations = []
+        for mark in marks:
+            told = {UNIQUE_KEY: mark.unique_key, SNAPSHOT_AT: mark.metadata.get("snapshot_at")}
+            operations.append(UpdateOne({"_id": mark.id, **told}, {"$unset": {UNIQUE_KEY: ""}}))
         with self._translated("Writing to", collection):
             self._collection(collection).bulk_write(operations, ordered=False)
 
@@ -263,13 +261,14 @@ def _from(origin: Origin) -> dict[str, Any]:
 def _replacement(document: Document) -> ReplaceOne[Document] | UpdateOne:
     """Replace the document of the same ``_id`` and origin, or put it back where it is gone.
 
-    The ``_id`` of another origin's document makes this fail as a duplicate key.
+    Where another origin or a newer snapshot wrote it, this fails as a duplicate key.
     """
     from pymongo import ReplaceOne, UpdateOne
 
     metadata = document[METADATA_FIELD]
     origin = Origin(metadata["source_database"], metadata["source_table"])
-    same = {"_id": document["_id"], **_from(origin)}
+    no_newer = {"$not": {"$gt": metadata["snapshot_at"]}}
+    same = {"_id": document["_id"], **_from(origin), SNAPSHOT_AT: no_newer}
     if any(name.startswith("$") for name in document):
         # The server takes such names in a literal only, not in a plain replacement.
         return UpdateOne(same, [{"$replaceWith": {"$literal": document}}], upsert=True)

@@ -158,6 +158,7 @@ def _describe(
             "updated": found.updated,
             "duplicates": found.duplicates,
             "rejected": found.rejected,
+            "superseded": found.superseded,
             "stale_documents": verified[period].stale,
             "skipped": dg.MetadataValue.md(_skipped(found)),
             "changed": bool(found.inserted or found.updated),
@@ -172,7 +173,7 @@ def _describe(
 
 
 def _skipped(counts: MigrationCounts) -> str:
-    """Duplicates and rejected rows by key; keys identify rows and are shown on purpose."""
+    """Rows that were not written, by key; keys identify rows and are shown on purpose."""
     lines = [
         f"- {row.row}: {row.reason}" + (f" (kept: {row.survivor})" if row.survivor else "")
         for row in counts.skipped
@@ -191,9 +192,9 @@ def _result(
         for problem in verification.problems(counts[period])
     ]
     left_out = [
-        f"{period}: {count.rejected} rows rejected, {verified[period].stale} stale documents"
+        f"{period}: {told}"
         for period, count in counts.items()
-        if count.rejected or verified[period].stale
+        if (told := _left_out(count, verified[period]))
     ]
     only_warn = bool(left_out) and not found
     documents = sum(count.documents for count in counts.values())
@@ -206,3 +207,13 @@ def _result(
         description="; ".join([*found, *left_out]) or proven,
         metadata={"differences": [s for v in verified.values() for s in v.samples]},
     )
+
+
+def _left_out(counts: MigrationCounts, verified: Verification) -> str:
+    """What a person should look at though the migration did what it could."""
+    told = {
+        "rows rejected": counts.rejected,
+        "rows older than what a newer snapshot wrote": counts.superseded,
+        "stale documents": verified.stale,
+    }
+    return ", ".join(f"{number} {what}" for what, number in told.items() if number)

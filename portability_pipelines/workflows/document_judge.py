@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from portability_pipelines.domain.documents import DocumentId, Origin
@@ -11,7 +12,7 @@ from portability_pipelines.engines.documents import DocumentTarget, Mark
 from portability_pipelines.workflows.document_rows import Row
 from portability_pipelines.workflows.survivors import Survivors
 
-Outcome = Literal["inserted", "unchanged", "updated", "duplicates", "rejected"]
+Outcome = Literal["inserted", "unchanged", "updated", "duplicates", "rejected", "superseded"]
 
 
 class Verdict(NamedTuple):
@@ -26,10 +27,12 @@ class Verdict(NamedTuple):
 class Stored:
     """The documents that bear on some rows, and what the rows judged so far lay claim to.
 
-    ``gone`` are documents that hold a unique key of these rows, and whose own row has it no more.
+    ``gone`` are documents that hold a unique key of these rows, and whose own row has it no more
+    at ``taken_at``, when the snapshot was taken.
     """
 
     origin: Origin
+    taken_at: datetime
     marks: dict[DocumentId, Mark]
     holders: dict[str, DocumentId]
     gone: dict[str, Mark]
@@ -38,7 +41,7 @@ class Stored:
     def judge(self, row: Row) -> Verdict:
         """The outcome of ``row``. A stored document wins over a row, an earlier row over a later.
 
-        A document that is ``gone`` is in nobody's way.
+        A document that is ``gone`` is in nobody's way, unless it was written from a newer snapshot.
         """
         if row.problem:
             return Verdict("rejected", row.problem)
@@ -47,6 +50,12 @@ class Stored:
             return Verdict("rejected", _belongs_to_another(mark))
         if row.id in self.claimed:
             return Verdict("rejected", "an earlier row has the same _id")
+        if mark and mark.is_newer_than(self.taken_at) and not _says_the_same(mark, row):
+            return Verdict("superseded", "a newer snapshot of the source wrote its document")
+        rival = self.gone.get(row.unique_key or "")
+        if rival and rival.is_newer_than(self.taken_at):
+            reason = "a document from a newer snapshot of the source has its unique key"
+            return Verdict("superseded", reason, rival.id)
         holder = self.holders.get(row.unique_key or "", row.id)
         if holder != row.id:
             return Verdict("duplicates", "an earlier document has the same unique key", holder)
@@ -65,9 +74,15 @@ class Judge:
     """Judges rows from ``origin`` against the documents of one collection."""
 
     def __init__(
-        self, origin: Origin, target: DocumentTarget, collection: str, survivors: Survivors
+        self,
+        origin: Origin,
+        taken_at: datetime,
+        target: DocumentTarget,
+        collection: str,
+        survivors: Survivors,
     ) -> None:
         self._origin = origin
+        self._taken_at = taken_at
         self._target = target
         self._collection = collection
         self._survivors = survivors
@@ -85,18 +100,21 @@ class Judge:
         }
         gone = self._gone(rivals)
         holders = {key: mark.id for key, mark in holding.items() if key not in gone}
-        return Stored(self._origin, {mark.id: mark for mark in marks}, holders, gone)
+        return Stored(
+            self._origin, self._taken_at, {mark.id: mark for mark in marks}, holders, gone
+        )
 
     def look_and_free(self, rows: Sequence[Row]) -> Stored:
-        """The same, after documents that are in the way of ``rows`` by no right gave up their keys.
+        """The same, after documents whose rows no longer have a unique key of ``rows`` gave it up.
 
         Such a document stays: as stale, or, where its row only has another key now, until the row
-        is migrated next.
+        is migrated next. One from a newer snapshot keeps its key.
         """
         stored = self.look(rows)
-        if not stored.gone:
+        ours = [m for m in stored.gone.values() if not m.is_newer_than(self._taken_at)]
+        if not ours:
             return stored
-        self._target.release(self._collection, self._origin, list(stored.gone.values()))
+        self._target.release(self._collection, ours)
         return self.look(rows)
 
     def _gone(self, rivals: Mapping[str, Mark]) -> dict[str, Mark]:

@@ -88,6 +88,7 @@ class RowReader:
         target: DocumentTarget,
         unique_by: Sequence[str],
         exported_at: datetime,
+        taken_at: datetime,
     ) -> None:
         """``unique_by`` may be written in any case; as an attribute it is as the table has it."""
         names = [column.name for column in table.columns]
@@ -95,6 +96,7 @@ class RowReader:
         self._table = table
         self._target = target
         self._exported_at = exported_at
+        self._taken_at = taken_at
         self._fields = field_names(table.name, names)
         self._key = table.key
         self._key_places = [names.index(name) for name in self._key]
@@ -136,6 +138,7 @@ class RowReader:
             "source_database": self._database,
             "source_table": self._table.name,
             "period": period,
+            "snapshot_at": self._taken_at,
             "content_hash": content_hash,
         }
         parts = [values[place] for place in self._unique_places]

@@ -42,7 +42,8 @@ class SkippedRow:
 class MigrationCounts:
     """What became of the rows of one period; the outcomes add up to ``source``.
 
-    ``skipped`` describes the first ``SAMPLES`` duplicates and the first ``SAMPLES`` rejected rows.
+    ``superseded`` rows were left alone because a newer snapshot wrote what stands in their place.
+    ``skipped`` describes the first ``SAMPLES`` rows of each outcome by which they were not written.
     """
 
     source: int
@@ -51,6 +52,7 @@ class MigrationCounts:
     updated: int = 0
     duplicates: int = 0
     rejected: int = 0
+    superseded: int = 0
     skipped: tuple[SkippedRow, ...] = ()
 
     @property
@@ -81,7 +83,8 @@ def migrate(
     gives up the key. A document
     whose ``_id`` is taken by one that did not come from ``table`` of the declared ``database`` is
     rejected, as is one that the target cannot hold; neither stops the rest. A document of
-    ``table`` that names no database is taken for one of this. Memory is bounded by a few batches.
+    ``table`` that names no database is taken for one of this. What a newer snapshot wrote is left
+    as it is. Memory is bounded by a few batches.
 
     Raises ``PermanentError`` where the rows read are not as many as the database counted.
     """
@@ -89,9 +92,9 @@ def migrate(
         raise RefusedError(
             f"A batch of {batch_size} rows is not possible", f"Choose 1 to {MAX_BATCH_ROWS}."
         )
-    reader = RowReader(database, table, target, unique_by, exported_at)
+    reader = RowReader(database, table, target, unique_by, exported_at, records.taken_at)
     survivors = Survivors(records, table, reader.unique_by, target, collection)
-    judge = Judge(Origin(database, table.name), target, collection, survivors)
+    judge = Judge(Origin(database, table.name), records.taken_at, target, collection, survivors)
     tallies = {period: _Tally() for period in records.contents}
     target.prepare(collection)
     done = 0

@@ -15,7 +15,7 @@ from portability_pipelines.domain.tables import Table
 from portability_pipelines.engines.base import StoredRecords
 from portability_pipelines.engines.documents import DocumentTarget
 from portability_pipelines.engines.prefetch import Prefetched
-from portability_pipelines.workflows.document_judge import Judge, Stored
+from portability_pipelines.workflows.document_judge import Judge, Stored, Verdict
 from portability_pipelines.workflows.document_rows import Row, RowReader
 from portability_pipelines.workflows.migrate import SAMPLES, MigrationCounts, Progress
 from portability_pipelines.workflows.survivors import Survivors
@@ -27,6 +27,7 @@ class Verification:
 
     ``matched`` rows have a document whose fields, read back, are theirs to the last bit;
     ``changed`` rows have one that differs; ``absent`` rows have none and are no ``duplicates``.
+    ``superseded`` rows have one that a newer snapshot wrote, or that holds their unique key.
     ``stale`` documents came from rows that the source no longer has, or has as duplicates now.
     ``samples`` names the first changed and absent rows.
     """
@@ -36,6 +37,7 @@ class Verification:
     absent: int
     duplicates: int
     stale: int
+    superseded: int = 0
     samples: tuple[str, ...] = ()
 
     def problems(self, counts: MigrationCounts | None = None) -> list[str]:
@@ -45,8 +47,9 @@ class Verification:
         """
         missing = self.absent
         if counts:
-            found = self.matched + self.changed
-            missing = max(counts.documents - found, self.absent - counts.rejected)
+            found = self.matched + self.changed + self.superseded
+            expected = counts.documents + counts.superseded
+            missing = max(expected - found, self.absent - counts.rejected)
         problems = []
         if missing > 0:
             problems.append(f"{missing} rows have no document")
@@ -72,10 +75,10 @@ def verify_migration(
     with later ones, rows changed or added since are found as changed or absent.
     """
     # Every document counts as exported now; the comparison does not look at that.
-    reader = RowReader(database, table, target, unique_by, exported_at=datetime.now(UTC))
+    reader = RowReader(database, table, target, unique_by, datetime.now(UTC), records.taken_at)
     origin = Origin(database, table.name)
     survivors = Survivors(records, table, reader.unique_by, target, collection)
-    judge = Judge(origin, target, collection, survivors)
+    judge = Judge(origin, records.taken_at, target, collection, survivors)
     found = {period: _Findings() for period in records.contents}
     done = 0
     with closing(Prefetched(reader.read(records, batch_size))) as batches:
@@ -108,12 +111,12 @@ class _Findings:
             for document_id, content in target.contents(collection, expected)
         }
         for row, verdict in verdicts:
-            if verdict.outcome == "duplicates":
-                self._counts["duplicates"] += 1
+            self._of_period += _has_document_in_its_period(row, verdict, stored)
+            if verdict.outcome in ("duplicates", "superseded"):
+                self._counts[verdict.outcome] += 1
             elif verdict.reason or verdict.outcome == "inserted" or row.id not in hashes:
                 self._note("absent", row, stored)
             else:
-                self._of_period += stored.marks[row.id].metadata["period"] == row.metadata["period"]
                 same = hashes[row.id] == row.metadata["content_hash"]
                 finding = "matched" if same and verdict.outcome == "unchanged" else "changed"
                 self._note(finding, row, stored)
@@ -126,6 +129,7 @@ class _Findings:
             absent=self._counts["absent"],
             duplicates=self._counts["duplicates"],
             stale=documents - self._of_period,
+            superseded=self._counts["superseded"],
             samples=tuple(self._samples),
         )
 
@@ -134,6 +138,13 @@ class _Findings:
         if finding == "matched" or self._counts[finding] > SAMPLES:
             return
         self._samples.append(f"{row.label} is {finding}{_in_the_way(row, stored)}")
+
+
+def _has_document_in_its_period(row: Row, verdict: Verdict, stored: Stored) -> bool:
+    if verdict.outcome not in ("unchanged", "updated", "superseded"):
+        return False
+    mark = stored.marks.get(row.id)
+    return mark is not None and mark.metadata.get("period") == row.metadata["period"]
 
 
 def _in_the_way(row: Row, stored: Stored) -> str:

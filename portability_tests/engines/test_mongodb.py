@@ -7,6 +7,7 @@ import secrets
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from portability_tests.servers import free_ports, mongod_binary, running
 PASSWORD = "hunter2%40home"
 PRIVATE = "a value of somebody's row"
 PEOPLE = Origin("shop", "people")
-ORIGIN = {"source_database": "shop", "source_table": "people"}
+WRITTEN = datetime(2026, 11, 1, 9, 30)
+ORIGIN = {"source_database": "shop", "source_table": "people", "snapshot_at": WRITTEN}
 
 Use = Callable[[MongoTarget], object]
 

@@ -37,8 +37,10 @@ class MemoryRecords:
         claimed: int = 0,
         elsewhere: Sequence[Values] = (),
         batch_rows: int = 1000,
+        taken_at: datetime = FIRST,
     ) -> None:
         self.unreadable_texts: dict[tuple[Period, str], int] = {}
+        self.taken_at = taken_at
         self._rows = rows
         self._all = [*elsewhere, *(row for each in rows.values() for row in each)]
         self._names = [column.name for column in table.columns]

@@ -39,7 +39,7 @@ class Place:
         **options: Any,
     ) -> dict[Period, MigrationCounts]:
         """Migrate ``rows`` into the collection."""
-        records = _records(source, rows, options)
+        records = _records(source, rows, options, at)
         target = options.pop("target", self.target)
         given = {"database": "shop", "collection": self.collection.name, **options}
         return migrate(records, source, target, exported_at=at, **given)
@@ -65,12 +65,15 @@ class Place:
 
 
 def _records(
-    source: Table, rows: Mapping[Period, Sequence[Values]] | StoredRecords, options: dict[str, Any]
+    source: Table,
+    rows: Mapping[Period, Sequence[Values]] | StoredRecords,
+    options: dict[str, Any],
+    taken_at: datetime = FIRST,
 ) -> StoredRecords:
     """The records that ``rows`` are; the option ``elsewhere`` gives rows of other periods."""
     elsewhere = options.pop("elsewhere", ())
     if isinstance(rows, Mapping):
-        return MemoryRecords(source, rows, elsewhere=elsewhere)
+        return MemoryRecords(source, rows, elsewhere=elsewhere, taken_at=taken_at)
     return rows
 
 
@@ -85,6 +88,6 @@ def empty_place(uri: str) -> Iterator[Place]:
 
 def counted(counts: MigrationCounts) -> dict[str, int]:
     """The outcomes that happened."""
-    names = ("inserted", "unchanged", "updated", "duplicates", "rejected")
+    names = ("inserted", "unchanged", "updated", "duplicates", "rejected", "superseded")
     assert counts.source == sum(getattr(counts, name) for name in names)
     return {name: getattr(counts, name) for name in names if getattr(counts, name)}

@@ -78,6 +78,7 @@ class TestDocuments:
             "source_database": "shop",
             "source_table": "people",
             "period": MONTH,
+            "snapshot_at": FIRST.replace(tzinfo=None),
         }
 
     def test_odd_names_are_kept_through_insert_and_update(self, place: Place) -> None:

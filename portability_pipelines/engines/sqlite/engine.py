@@ -62,7 +62,8 @@ class SqliteSnapshot:
     def read_stored(self, selection: Selection) -> StoredSqliteRecords:
         """Prepare to read ``selection`` with each value of the kind that it is stored as."""
         scan = Scan.planned(self._connection, selection)
-        return StoredSqliteRecords(self.connections, scan, survey(self.connections, scan))
+        contents = survey(self.connections, scan)
+        return StoredSqliteRecords(self.connections, scan, contents, self.taken_at)
 
     def values(self, table: Table) -> SqliteValues:
         """Count the rows of ``table`` and prepare to read them as they are stored."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,9 +11,11 @@ import pyarrow.compute as pc
 from portability_pipelines.domain.documents import Value
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Column, Table
-from portability_pipelines.engines.base import KindedColumn
+from portability_pipelines.engines.base import Contents, KindedColumn
+from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES, kinded, seeded
 from portability_pipelines.engines.sqlite.records import SqliteRecords, readable
+from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.engines.sqlite.schema import identifier
 from portability_pipelines.engines.sqlite.survey import EXACT_IN_DOUBLE
 from portability_pipelines.formats.records import ARROW_TYPES
@@ -22,7 +25,17 @@ _NULL = "x'9f1c0e5b7a6d4c3f8e2b1d0a5c4f3e6d'"
 
 
 class StoredSqliteRecords(SqliteRecords):
-    """See ``engines.base.Snapshot.read_stored``."""
+    """See ``engines.base.StoredRecords``."""
+
+    def __init__(
+        self,
+        connections: Sequence[Connection],
+        scan: Scan,
+        contents: dict[Period, Contents],
+        taken_at: datetime,
+    ) -> None:
+        super().__init__(connections, scan, contents)
+        self.taken_at = taken_at
 
     def _render(self, period: Period, batch: pa.RecordBatch) -> pa.RecordBatch:
         columns = self._selection.table.columns
