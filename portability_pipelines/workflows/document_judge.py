@@ -14,6 +14,9 @@ from portability_pipelines.workflows.survivors import Survivors
 
 Outcome = Literal["inserted", "unchanged", "updated", "duplicates", "rejected", "superseded"]
 
+# What export_metadata tells of the last writing, and not of the row.
+_TOLD_OF_THE_WRITING = {"exported_at", "snapshot_at"}
+
 
 class Verdict(NamedTuple):
     """A row's outcome; ``reason`` is empty where the collection is to hold the row."""
@@ -131,5 +134,5 @@ def _belongs_to_another(mark: Mark) -> str:
 
 
 def _says_the_same(mark: Mark, row: Row) -> bool:
-    told = ("source_database", "period", "content_hash", "unique_key")
+    told = {*row.metadata, "unique_key"} - _TOLD_OF_THE_WRITING
     return all(mark.metadata.get(name) == row.metadata.get(name) for name in told)

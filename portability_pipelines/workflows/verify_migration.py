@@ -25,8 +25,9 @@ from portability_pipelines.workflows.survivors import Survivors
 class Verification:
     """How one period of a collection compares with the rows of its source.
 
-    ``matched`` rows have a document whose fields, read back, are theirs to the last bit;
-    ``changed`` rows have one that differs; ``absent`` rows have none and are no ``duplicates``.
+    ``matched`` rows have a document whose fields, read back, are theirs to the last bit, and whose
+    metadata name them; ``changed`` rows have one that differs; ``absent`` rows have none and are no
+    ``duplicates``.
     ``superseded`` rows have one that a newer snapshot wrote, or that holds their unique key.
     ``stale`` documents came from rows that the source no longer has, or has as duplicates now.
     ``samples`` names the first changed and absent rows.
@@ -43,7 +44,8 @@ class Verification:
     def problems(self, counts: MigrationCounts | None = None) -> list[str]:
         """What is wrong, in sentences; empty means proven. Stale documents are not wrong.
 
-        With ``counts`` the rows that the migration rejected may be absent, without it none.
+        With ``counts`` the rows that the migration rejected may be absent, though not all there
+        are; without it none may.
         """
         missing = self.absent
         if counts:
@@ -55,6 +57,9 @@ class Verification:
             problems.append(f"{missing} rows have no document")
         if self.changed:
             problems.append(f"{self.changed} documents differ from their rows")
+        if counts and counts.source and counts.rejected == counts.source:
+            why = counts.skipped[0].reason
+            problems.append(f"all {counts.rejected} rows were rejected, the first because {why}")
         return problems
 
 

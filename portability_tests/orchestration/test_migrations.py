@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from pymongo import MongoClient
 
 from portability_pipelines.domain.declarations import Migration, TableDeclaration
 from portability_tests.orchestration.databases import declared, definitions, failure, run
@@ -87,6 +88,24 @@ def test_a_document_whose_row_is_gone_is_warned_of(
     (check,) = result.get_asset_check_evaluations()
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "1 stale documents" in str(check.description)
+
+
+def test_a_month_whose_rows_are_all_rejected_fails(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    source: Path,
+    mongod_uri: str,
+    tmp_path: Path,
+) -> None:
+    with closing(sqlite3.connect(source)) as connection:
+        taken = connection.execute("SELECT id FROM chat_inquiry_information").fetchall()
+    with MongoClient[dict[str, Any]](mongod_uri) as client:
+        collection = client[f"shop_{abs(hash(tmp_path))}"]["chat_inquiry_information"]
+        collection.insert_many([{"_id": key} for (key,) in taken])
+    result = run(defs, "shop_migration", instance, months=[MONTH])
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "rows were rejected" in str(check.description)
 
 
 def test_rows_that_no_month_claims_are_migrated_too(

@@ -73,6 +73,9 @@ class TestVerification:
             {"$rename": {"email": "mail"}},
             {"$set": {"export_metadata.content_hash": "0" * 64}},
             {"$set": {"export_metadata.period": "2020-01"}},
+            {"$set": {"export_metadata.original_sqlite_id": "999"}},
+            {"$set": {"export_metadata.export_version": "77"}},
+            {"$unset": {"export_metadata.source_database": ""}},
         ],
     )
     def test_a_changed_document_is_found(
@@ -111,3 +114,23 @@ class TestVerification:
         found = place.verify(PEOPLE, rows)[MONTH]
         assert found.problems(counts[MONTH]) == []
         assert found.problems() == ["1 rows have no document"]
+
+    def test_what_the_metadata_says_is_put_right_by_the_next_run(
+        self, place: Place, counts: dict[Period, MigrationCounts]
+    ) -> None:
+        before = place.documents()
+        place.collection.update_one(
+            {"_id": 2}, {"$set": {"export_metadata.original_sqlite_id": "999"}}
+        )
+        again = place.migrate(PEOPLE, self.ROWS, unique_by=UNIQUE)
+        assert counted(again[MONTH]) == {"unchanged": 1, "updated": 1, "duplicates": 1}
+        assert place.documents() == before
+
+    def test_that_every_row_was_rejected_is_wrong(self, place: Place) -> None:
+        place.collection.insert_many([{"_id": 1}, {"_id": 2}])
+        rows: dict[Period, list[Values]] = {MONTH: [(1, "A", None), (2, "B", None)], OTHER: []}
+        counts = place.migrate(PEOPLE, rows)
+        found = place.verify(PEOPLE, rows)
+        (problem,) = found[MONTH].problems(counts[MONTH])
+        assert problem.startswith("all 2 rows were rejected, the first because its _id belongs to")
+        assert found[OTHER].problems(counts[OTHER]) == []
