@@ -13,6 +13,9 @@ from portability_pipelines.domain.months import Period
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """The largest BSON document: https://www.mongodb.com/docs/manual/reference/limits/."""
 
+MAX_STATEMENT_BYTES = MAX_DOCUMENT_BYTES + 15 * 1024
+"""A document and the ``_id`` by which it is replaced; the server takes a little more than both."""
+
 Document = dict[str, Any]
 
 

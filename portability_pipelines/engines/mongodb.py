@@ -16,7 +16,13 @@ from portability_pipelines.domain.errors import (
     TransientError,
 )
 from portability_pipelines.domain.months import Period
-from portability_pipelines.engines.documents import Document, Mark, Reached, Refusal
+from portability_pipelines.engines.documents import (
+    MAX_DOCUMENT_BYTES,
+    Document,
+    Mark,
+    Reached,
+    Refusal,
+)
 
 if TYPE_CHECKING:
     from pymongo import MongoClient, ReplaceOne, UpdateOne
@@ -31,6 +37,9 @@ SNAPSHOT_AT = f"{METADATA_FIELD}.snapshot_at"
 
 # It knew unique keys only, from when documents did not name their databases.
 _FORMER_INDEX = "export_unique_key"
+
+# Leaves room for one more id, however long, and for as many unique keys as there are ids.
+_QUERY_BYTES = MAX_DOCUMENT_BYTES // 3
 
 SOCKET_TIMEOUT_MS = 120_000
 WRITE_TIMEOUT_MS = 60_000
@@ -50,6 +59,7 @@ _REFUSED_DOCUMENT = {
 }
 _LOGIN_REFUSED = {18, 8000}
 _NOT_ALLOWED = 13
+_INVALID_NAMESPACE = 73
 _RETRYABLE_CODES = {6, 7, 50, 64, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
 
 _AT_AFTER_HOSTS = re.compile(r"://[^/?]*[/?].*@", re.DOTALL)
@@ -130,12 +140,15 @@ class MongoTarget:
         self, collection: str, ids: Sequence[DocumentId], unique_keys: Sequence[str]
     ) -> list[Mark]:
         """The marks of the documents that have one of ``ids`` or one of ``unique_keys``."""
-        alternatives: list[dict[str, Any]] = [{"_id": {"$in": ids}}]
+        queries: list[dict[str, Any]] = [{"_id": {"$in": portion}} for portion in _portions(ids)]
         if unique_keys:
-            alternatives.append({UNIQUE_KEY: {"$in": unique_keys}})
+            queries[:1] = [{"$or": [*queries[:1], {UNIQUE_KEY: {"$in": unique_keys}}]}]
+        found = {}
         with self._translated("Reading from", collection):
-            found = self._collection(collection).find({"$or": alternatives}, {METADATA_FIELD: 1})
-            return [_mark(document) for document in found]
+            for query in queries:
+                for document in self._collection(collection).find(query, {METADATA_FIELD: 1}):
+                    found[document["_id"]] = _mark(document)
+        return list(found.values())
 
     def write(
         self, collection: str, inserts: Sequence[Document], replacements: Sequence[Document]
@@ -173,10 +186,18 @@ class MongoTarget:
         self, collection: str, ids: Sequence[DocumentId]
     ) -> Iterator[tuple[DocumentId, bytes]]:
         """The BSON of each document's fields, without ``_id`` and ``export_metadata``."""
+        from bson.codec_options import CodecOptions
+        from bson.raw_bson import RawBSONDocument
+
+        # Decoded by pymongo, a document with the fields $ref and $id would become a DBRef.
+        raw = CodecOptions(document_class=RawBSONDocument)
         with self._translated("Reading from", collection):
-            for document in self._collection(collection).find({"_id": {"$in": ids}}):
-                document.pop(METADATA_FIELD, None)
-                yield document.pop("_id"), self.encode(document)
+            documents = self._collection(collection).with_options(codec_options=raw)
+            for portion in _portions(ids):
+                for found in documents.find({"_id": {"$in": portion}}):
+                    document = self.decode(bytes(found.raw))
+                    document.pop(METADATA_FIELD, None)
+                    yield document.pop("_id"), self.encode(document)
 
     def count(self, collection: str, origin: Origin, period: Period) -> int:
         """How many documents came from ``period`` of ``origin``."""
@@ -185,7 +206,10 @@ class MongoTarget:
 
     def _collection(self, name: str) -> Collection[Document]:
         from pymongo import ReadPreference, WriteConcern
+        from pymongo.errors import InvalidName
 
+        if name.startswith("system."):
+            raise InvalidName("The server keeps such names for itself")
         return self._client[self._database].get_collection(
             name,
             read_preference=ReadPreference.PRIMARY,
@@ -248,6 +272,21 @@ class MongoTarget:
         return f"{self._database}.{collection} on MongoDB at {hosts}"
 
 
+def _portions(ids: Sequence[DocumentId]) -> Iterator[list[DocumentId]]:
+    """``ids`` in lists that are each small enough for one query."""
+    portion: list[DocumentId] = []
+    size = 0
+    for each in ids:
+        length = len(each.encode()) if isinstance(each, str) else 8
+        if portion and size + length > _QUERY_BYTES:
+            yield portion
+            portion, size = [], 0
+        portion.append(each)
+        size += length
+    if portion:
+        yield portion
+
+
 def _mark(document: Document) -> Mark:
     metadata = document.get(METADATA_FIELD)
     return Mark(document["_id"], metadata if isinstance(metadata, dict) else {})
@@ -295,9 +334,11 @@ def _refusal(problem: Mapping[str, Any]) -> Refusal:
 
 def _failure(error: PyMongoError, failed: str) -> PortabilityError:
     """What to raise for ``error``, which is not about single documents."""
-    from pymongo.errors import BulkWriteError, ConnectionFailure, OperationFailure
+    from pymongo.errors import BulkWriteError, ConnectionFailure, InvalidName, OperationFailure
 
     match error:
+        case InvalidName():
+            return _name_refused(failed)
         case BulkWriteError():
             return _bulk_failure(error, failed)
         case OperationFailure():
@@ -332,8 +373,18 @@ def _bulk_failure(error: BulkWriteError, failed: str) -> PortabilityError:
     )
 
 
+def _name_refused(failed: str) -> RefusedError:
+    return RefusedError(
+        f"{failed}: that cannot be the name of a collection",
+        "Declare another collection for the table: without $, not empty, with no dot at either end "
+        "nor two together, not in system., and of 255 bytes at most with its database's name.",
+    )
+
+
 def _operation_failure(error: OperationFailure, failed: str) -> PortabilityError:
     name = (error.details or {}).get("codeName", f"error code {error.code}")
+    if error.code == _INVALID_NAMESPACE:
+        return _name_refused(failed)
     if error.code in _LOGIN_REFUSED:
         return PermanentError(
             f"{failed}: the user or the password is wrong",

@@ -28,6 +28,7 @@ from portability_pipelines.domain.tables import Table
 from portability_pipelines.engines.base import Records
 from portability_pipelines.engines.documents import (
     MAX_DOCUMENT_BYTES,
+    MAX_STATEMENT_BYTES,
     Document,
     DocumentTarget,
 )
@@ -36,8 +37,8 @@ MAX_BATCH_ROWS = 10_000
 SLICE_BYTES = 32 * 1024 * 1024
 LABEL_CHARACTERS = 200
 
-# Leaves room for an _id that repeats the key, and for the metadata.
-_SURELY_SMALL_BYTES = MAX_DOCUMENT_BYTES // 4
+# Leaves room for an _id and metadata that repeat the key: JSON writes a control character as six.
+_SURELY_SMALL_BYTES = MAX_DOCUMENT_BYTES // 8
 
 
 class Row(NamedTuple):
@@ -149,9 +150,15 @@ class RowReader:
         if fields_bytes < _SURELY_SMALL_BYTES:
             return None
         size = len(self._target.encode(document))
-        if size <= MAX_DOCUMENT_BYTES:
-            return None
-        return f"the document would have {size} bytes, and {MAX_DOCUMENT_BYTES} is the most"
+        if size > MAX_DOCUMENT_BYTES:
+            return f"the document would have {size} bytes, and {MAX_DOCUMENT_BYTES} is the most"
+        statement = size + len(self._target.encode({"_id": document["_id"]}))
+        if statement > MAX_STATEMENT_BYTES:
+            return (
+                f"the document and its key would have {statement} bytes, and "
+                f"{MAX_STATEMENT_BYTES} is the most that can be replaced"
+            )
+        return None
 
 
 class _Occurrences:
