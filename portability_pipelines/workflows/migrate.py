@@ -78,13 +78,12 @@ def migrate(
     Idempotent, and safe to kill: a document's ``_id`` follows from its row, so running again
     finishes the work and leaves what is there untouched, ``exported_at`` included. A row whose
     ``unique_by`` columns (case and space folded; all blank matches nothing) say the same as a
-    stored document's or an earlier row's is not written but counted as its duplicate; a document
-    whose own row is gone from the snapshot, or says something else there, counts no more, and
-    gives up the key. A document
-    whose ``_id`` is taken by one that did not come from ``table`` of the declared ``database`` is
-    rejected, as is one that the target cannot hold; neither stops the rest. A document of
-    ``table`` that names no database is taken for one of this. What a newer snapshot wrote is left
-    as it is. Memory is bounded by a few batches.
+    stored document's or an earlier row's is not written but counted as its duplicate. A document
+    whose own row is gone from the snapshot, or says something else there, gives up the key first.
+    A row is rejected, without stopping the rest, where the target cannot hold its document, or
+    where its ``_id`` is taken by a document from elsewhere than ``table`` of the declared
+    ``database``; one that names no database is taken for one of this. What a newer snapshot wrote
+    is left as it is. Memory is bounded by a few batches.
 
     Raises ``PermanentError`` where the rows read are not as many as the database counted.
     """

@@ -50,11 +50,12 @@ class Survivors:
 
         Memory is bounded by ``PORTION_BYTES`` and a document.
         """
+        unique_keys = {mark.id: mark.unique_key for mark in marks}
         contents = self._target.contents(self._collection, [mark.id for mark in marks])
         held: Held = set()
         for portion in _portions(contents):
             documents = {key: self._target.decode(content) for key, content in portion}
-            held |= self._held(documents, {mark.id: mark.unique_key for mark in marks})
+            held |= self._held(documents, unique_keys)
         return [mark for mark in marks if (mark.id, mark.unique_key) not in held]
 
     def _held(

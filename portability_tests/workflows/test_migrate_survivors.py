@@ -165,6 +165,18 @@ def test_texts_that_are_not_unicode_are_compared_as_they_are_stored(
     assert migrated_month(place, source, OTHER) == {"duplicates": 1}
 
 
+@pytest.mark.parametrize("altered", [float("nan"), True, {"a": 1}, [1], None, 1.5, "1'", b"\0"])
+def test_a_document_whose_key_was_altered_is_in_nobodys_way(
+    place: Place, tmp_path: Path, altered: object
+) -> None:
+    source = tmp_path / "app.sqlite"
+    change(source, "CREATE TABLE t (at TEXT, id INT PRIMARY KEY, email TEXT)")
+    change(source, "INSERT INTO t VALUES ('2026-10-01', 7, 'a@x'), ('2026-11-01', 8, 'A@x')")
+    assert migrated_month(place, source, MONTH) == {"inserted": 1}
+    place.collection.update_one({"_id": 7}, {"$set": {"id": altered}})
+    assert migrated_month(place, source, OTHER) == {"inserted": 1}
+
+
 def test_survivors_are_looked_up_while_rows_are_read(place: Place, tmp_path: Path) -> None:
     source = tmp_path / "app.sqlite"
     rows = 40_000

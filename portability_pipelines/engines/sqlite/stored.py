@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from math import isnan
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -63,8 +64,8 @@ class StoredSqliteRecords(SqliteRecords):
     def _kept(self, period: Period, column: Column, parts: KindedColumn) -> pa.Array:
         if "text" not in parts:
             return _merged(column, parts)
-        readable = self._readable(period, column.name, parts["text"])
-        return _merged(column, {**parts, "text": readable})
+        texts = self._readable(period, column.name, parts["text"])
+        return _merged(column, {**parts, "text": texts})
 
 
 def _one_of(table: Table, columns: Sequence[str], values: Sequence[Sequence[Value]]) -> str:
@@ -80,11 +81,14 @@ def _one_of(table: Table, columns: Sequence[str], values: Sequence[Sequence[Valu
 
 
 def _literal(value: Value) -> str:
-    """``value`` in SQL, without an affinity that would change what it is compared with."""
+    """``value`` in SQL, without an affinity that would change what it is compared with.
+
+    What SQLite cannot store, such as NaN, becomes what nobody stores.
+    """
     match value:
         case int():
             return str(int(value))
-        case float():
+        case float() if not isnan(value):
             return repr(value).replace("inf", "9e999")
         case str():
             return f"+CAST(x'{value.encode(errors='surrogatepass').hex()}' AS TEXT)"
