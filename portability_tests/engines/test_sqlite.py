@@ -154,6 +154,16 @@ def test_a_virtual_table_whose_module_is_missing_stops_nothing(tmp_path: Path) -
         assert [table.name for table in snapshot.tables()] == ["t"]
 
 
+def test_tables_are_found_whatever_comes_late_in_a_long_schema(tmp_path: Path) -> None:
+    columns = ", ".join(f"c{i}" for i in range(1999))
+    engine = database(
+        tmp_path,
+        *(f"CREATE TABLE t{i:02} ({columns}, late TEXT DEFAULT 'x')" for i in range(20)),
+    )
+    with engine.snapshot() as snapshot:
+        assert {len(table.columns) for table in snapshot.tables()} == {2000}
+
+
 @pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
 def test_a_snapshot_does_not_move_while_others_write(tmp_path: Path, wal: bool) -> None:
     engine = database(tmp_path, "CREATE TABLE t (n INT)", "INSERT INTO t VALUES (1), (2)", wal=wal)

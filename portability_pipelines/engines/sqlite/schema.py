@@ -31,19 +31,24 @@ def tables_of(connection: Connection) -> tuple[Table, ...]:
         "AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )
     readable = [row for row in listed if _readable(connection, row)]
-    columns = _described(connection, readable, "table_xinfo", "cid")
-    keys = _described(connection, readable, "foreign_key_list", "seq")
+    columns = _described(connection, readable, "table_xinfo", _COLUMN, "cid")
+    keys = _described(connection, readable, "foreign_key_list", _KEY_PART, "seq")
     return tuple(_table(row, columns[row["name"]], keys[row["name"]]) for row in readable)
 
 
+# ADBC takes the type of a column from its first rows: one that is NULL in them must not be read.
+_COLUMN = "said.name, said.type, said.pk, said.hidden"
+_KEY_PART = "said.id, said.[table], said.[from], coalesce(said.[to], '') AS [to]"
+
+
 def _described(
-    connection: Connection, tables: list[dict[str, Any]], pragma: str, order: str
+    connection: Connection, tables: list[dict[str, Any]], pragma: str, fields: str, order: str
 ) -> dict[str, list[dict[str, Any]]]:
     """What ``pragma`` says of every one of ``tables``, all in one query: each takes its time."""
     found: dict[str, list[dict[str, Any]]] = {table["name"]: [] for table in tables}
     names = ", ".join(map(literal, found))
     said = connection.rows(
-        f"SELECT list.name AS described, said.* FROM pragma_table_list AS list "
+        f"SELECT list.name AS described, {fields} FROM pragma_table_list AS list "
         f"JOIN pragma_{pragma}(list.name) AS said "
         f"WHERE list.schema = 'main' AND list.name IN ({names}) ORDER BY said.{order}"
     )
