@@ -12,6 +12,7 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import StorageClass
 
 FORMAT_VERSION = 1
+_UNDIGESTED = "not digested: "
 MANIFEST_NAME = "manifest.json"
 
 Kind = Literal["exports", "backup"]
@@ -48,6 +49,19 @@ class TableEntry:
     columns: tuple[ColumnEntry, ...]
     key: tuple[str, ...] = ()
     month_column: str | None = None
+
+    @classmethod
+    def not_digested(
+        cls, name: str, reason: str, columns: tuple[ColumnEntry, ...], key: tuple[str, ...]
+    ) -> TableEntry:
+        """A table of a backup whose rows could not be read for ``reason``; they are not counted."""
+        return cls(name, 0, _UNDIGESTED + reason, columns, key)
+
+    @property
+    def undigested(self) -> str | None:
+        """Why the rows could not be read, counted and digested; None where they were."""
+        found = self.digest.startswith(_UNDIGESTED)
+        return self.digest.removeprefix(_UNDIGESTED) if found else None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class ForeignKey:
 class Table:
     """A table whose rows can be read in one stable order.
 
+    ``columns`` is empty where the database cannot open the table here.
+
     ``order_by`` lists the SQL expressions that give that order: the row id where the table has
     one, else the primary key.
     """

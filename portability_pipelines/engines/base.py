@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol
 import pyarrow as pa
 
 from portability_pipelines.domain.documents import Value
+from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import DateEvidence, Selection, StorageClass, Table
@@ -70,6 +71,20 @@ class StoredRecords(Records, Protocol):
         """
 
 
+class UnreadableHereError(PermanentError):
+    """The database is whole, but lacks here what reading a part of it needs; ``reason`` says what.
+
+    An application brings functions, collations and modules of its own, and only it has them.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(
+            message,
+            "Leave that table out: it needs what only the application brings, or what was dropped.",
+        )
+        self.reason = reason
+
+
 class UnexpectedKindError(Exception):
     """A value is not of the kind that its column declares: read again, without trusting."""
 
@@ -104,7 +119,10 @@ class Snapshot(Protocol):
     tool: str
 
     def tables(self) -> tuple[Table, ...]:
-        """Every table whose rows can be read, in name order."""
+        """Every table with rows of its own, in name order.
+
+        One that cannot be opened here has no columns.
+        """
 
     def read(self, selection: Selection, *, trusting: bool = False) -> Records:
         """Prepare to read ``selection``, after a survey of the kinds that its values have.
@@ -149,11 +167,19 @@ class Engine(Protocol):
         """Hold the whole database still; other processes may read and write meanwhile."""
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """What an integrity check found wrong, and what it could not look at here, with the reason."""
+
+    problems: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+
 class Recovery(Protocol):
     """How a restored database of one engine is looked at, in scratch, before it is trusted."""
 
-    def inspect(self, restored: Path) -> list[str]:
-        """What the engine's own integrity check finds wrong; empty where it is sound."""
+    def inspect(self, restored: Path) -> Inspection:
+        """Run the engine's own integrity check, as far as it can be run here."""
 
     def open(self, restored: Path) -> AbstractContextManager[Snapshot]:
         """A view of ``restored``, which nobody else has open."""

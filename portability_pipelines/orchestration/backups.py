@@ -22,13 +22,20 @@ from portability_pipelines.orchestration.keys import (
     table_key,
 )
 from portability_pipelines.orchestration.progress import Progress
-from portability_pipelines.orchestration.proofs import check_spec, proof_result, reported_archive
+from portability_pipelines.orchestration.proofs import (
+    check_spec,
+    coverage_result,
+    proof_result,
+    reported_archive,
+)
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.backup import DATASET, back_up
 from portability_pipelines.workflows.drafts import Archivist, Written
 from portability_pipelines.workflows.restore import restore
 from portability_pipelines.workflows.verify import verify_backup
+
+COVERAGE = "covers_everything"
 
 
 def backup_asset(database: Database) -> dg.AssetsDefinition:
@@ -86,6 +93,11 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
         check_spec(name, key, description, months, blocking=True)
         for name, description in described.items()
     ]
+    warns = (
+        "Warns of tables and indexes that the other checks could not look at, such as those that "
+        "need a function of the application."
+    )
+    specs.append(check_spec(COVERAGE, key, warns, months, blocking=False))
 
     @dg.multi_asset_check(name=f"prove_{database.name}_backup", specs=specs, can_subset=True)
     def backup_proven(
@@ -103,11 +115,13 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
                 archives.secrets_to_read(manifest),
                 scratch_folder(),
                 recovery(manifest.source.engine),
-                drill="restores" in names,
+                drill=bool(names & {"restores", COVERAGE}),
             )
         for name, found in (("verified", proofs.verified), ("restores", proofs.drill)):
             if name in names:
                 yield proof_result(key, name, {month: found})
+        if COVERAGE in names:
+            yield coverage_result(key, COVERAGE, {month: (*proofs.verified, *proofs.drill)})
 
     return backup_proven
 

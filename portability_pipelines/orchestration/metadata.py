@@ -94,7 +94,12 @@ def _files(manifest: Manifest) -> str:
 
 def _tables(manifest: Manifest) -> str:
     lines = [_line(["table", "rows", "digest"]), _line(["---"] * 3)]
-    lines += [_line([_escaped(t.name), f"{t.rows:,}", f"`{t.digest}`"]) for t in manifest.tables]
+    lines += [
+        _line([_escaped(t.name), "not counted", _escaped(t.digest)])
+        if t.undigested
+        else _line([_escaped(t.name), f"{t.rows:,}", f"`{t.digest}`"])
+        for t in manifest.tables
+    ]
     return "\n".join(lines)
 
 

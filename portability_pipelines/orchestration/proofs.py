@@ -57,18 +57,41 @@ def proof_result(
         f"{p}: {proof.detail}" for p, found in proofs.items() for proof in found if not proof.passed
     ]
     held = [proof for found in proofs.values() for proof in found if proof.passed]
+    silent = f" Not looked at: {'; '.join(unproven(proofs))}." if unproven(proofs) else ""
     return dg.AssetCheckResult(
         passed=not failed and bool(held),
         asset_key=key,
         check_name=name,
-        description="; ".join(failed) or f"{len(held)} proofs held.",
+        description="; ".join(failed) or f"{len(held)} proofs held.{silent}",
         metadata={
             period: dg.MetadataValue.md(
                 "\n".join(
-                    f"- {'held' if proof.passed else '**failed**'}: {proof.name}: {proof.detail}"
+                    f"- {'held' if proof.passed else '**failed**'}: {proof.name}: "
+                    f"{proof.full_detail}"
                     for proof in found
                 )
             )
             for period, found in proofs.items()
         },
     )
+
+
+def coverage_result(
+    key: dg.AssetKey, name: str, proofs: Mapping[Period, Sequence[Proof]]
+) -> dg.AssetCheckResult:
+    """A warning of everything that the proofs could not look at."""
+    silent = unproven(proofs)
+    return dg.AssetCheckResult(
+        passed=not silent,
+        asset_key=key,
+        check_name=name,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(silent) or "Nothing was left out.",
+        metadata={"not_looked_at": silent},
+    )
+
+
+def unproven(proofs: Mapping[Period, Sequence[Proof]]) -> list[str]:
+    """What the proofs could not look at, each part once."""
+    parts = (part for found in proofs.values() for proof in found for part in proof.unproven)
+    return list(dict.fromkeys(parts))

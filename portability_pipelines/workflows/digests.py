@@ -8,16 +8,28 @@ from threading import Event
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.manifest import ColumnEntry, TableEntry
 from portability_pipelines.domain.tables import Column, Table
-from portability_pipelines.engines.base import Snapshot
+from portability_pipelines.engines.base import Snapshot, UnreadableHereError
 from portability_pipelines.formats.value_digest import ValueDigest
 
 
 def digest_table(snapshot: Snapshot, table: Table, stop: Event | None = None) -> TableEntry:
     """Count and digest every row of ``table``, in bounded memory.
 
-    Raises where the rows read are not as many as the database counts in the same snapshot. Ends
-    early, with an error, once ``stop`` is set.
+    A table that only its application can read is said to be not digested, and why. Raises where
+    the rows read are not as many as the database counts in the same snapshot. Ends early, with an
+    error, once ``stop`` is set.
     """
+    try:
+        return _digested(snapshot, table, stop)
+    except UnreadableHereError as error:
+        columns = tuple(
+            ColumnEntry(column.name, column.declared_type, column.expected)
+            for column in table.columns
+        )
+        return TableEntry.not_digested(table.name, error.reason, columns, table.key)
+
+
+def _digested(snapshot: Snapshot, table: Table, stop: Event | None) -> TableEntry:
     values = snapshot.values(table)
     digest = ValueDigest([column.name for column in table.columns])
     with closing(iter(values)) as batches:

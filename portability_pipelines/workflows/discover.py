@@ -80,12 +80,13 @@ def discover(
     A month column dates at least ``LEAST_DATED`` of the rows within the ``MOST_MONTHS`` that end
     with ``open_month``; of several, the one whose name tells of a beginning rather than of a
     change is taken, then the one that dates more rows. Months in which no row lies bound nothing.
-    A table whose name cannot be a collection's gets one that can.
+    A table whose name cannot be a collection's gets one that can. One that cannot be opened here
+    is left out.
     ``found`` is called with each table as it is settled. Reads every table that has columns which
     may hold dates at least once; raises what the snapshot raises.
     """
     tables, firsts, lasts = [], [], []
-    listed = snapshot.tables()
+    listed = [table for table in snapshot.tables() if table.columns]
     collections = _collections([table.name for table in listed]) if mongodb_target else {}
     for table in listed:
         dated = _month_column(snapshot, table, open_month)

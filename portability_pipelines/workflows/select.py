@@ -22,6 +22,11 @@ def select(
     A refusal names the file and line of the declaration.
     """
     table = _table(snapshot, database, declared)
+    if not table.columns:
+        raise RefusedError(
+            f"{_at(declared)}table {table.name!r} cannot be opened here",
+            "Leave it out of the tables: it needs a module that only its application has.",
+        )
     if declared.month_column is None:
         return Selection(table)
     column = table.column(declared.month_column)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.manifest import MANIFEST_NAME, FileEntry, Manifest, TableEntry
-from portability_pipelines.engines.base import Recovery
+from portability_pipelines.engines.base import Inspection, Recovery
 from portability_pipelines.formats.digest import ContentDigest
 from portability_pipelines.formats.records import records_schema
 from portability_pipelines.formats.registry import FORMATS
@@ -28,11 +28,22 @@ Content = tuple[int, str]
 
 @dataclass(frozen=True)
 class Proof:
-    """One thing that was looked at, and whether it held."""
+    """One thing that was looked at, and whether it held.
+
+    ``unproven`` names the parts of it that could not be looked at, each with its reason.
+    """
 
     name: str
     passed: bool
     detail: str
+    unproven: tuple[str, ...] = ()
+
+    @property
+    def full_detail(self) -> str:
+        """``detail``, and in words what it is silent about."""
+        if not self.unproven:
+            return self.detail
+        return f"{self.detail}; not looked at: {_shortened(list(self.unproven))}"
 
 
 @dataclass(frozen=True)
@@ -178,10 +189,11 @@ def _decoded(plain: Path, entry: FileEntry, table: TableEntry) -> tuple[Proof, .
 def _integrity(recovery: Recovery, restored: Path, engine: str) -> Proof:
     name = f"{engine}_integrity_check"
     try:
-        problems = recovery.inspect(restored)
+        found = recovery.inspect(restored)
     except PermanentError as error:
-        problems = [error.message]
-    return Proof(name, not problems, "; ".join(problems) or "the restored database is sound")
+        found = Inspection((error.message,))
+    detail = "; ".join(found.problems) or "the restored database is sound"
+    return Proof(name, not found.problems, detail, found.unchecked)
 
 
 def _no_drill(failed: Proof) -> tuple[Proof, ...]:
@@ -191,11 +203,10 @@ def _no_drill(failed: Proof) -> tuple[Proof, ...]:
 def _drilled(recovery: Recovery, restored: Path, manifest: Manifest) -> tuple[Proof, ...]:
     try:
         with recovery.open(restored) as snapshot:
-            found = {
-                table.name: _found(digest_table(snapshot, table)) for table in snapshot.tables()
-            }
+            entries = [digest_table(snapshot, table) for table in snapshot.tables()]
     except PermanentError as error:
         return (Proof("restore_drill", False, error.message),)
+    found = {entry.name: (entry.rows, entry.digest) for entry in entries}
     promised = {table.name for table in manifest.tables}
     problems = [f"{name} is missing" for name in sorted(promised - set(found))]
     problems += [f"{name} was not backed up" for name in sorted(set(found) - promised)]
@@ -208,10 +219,6 @@ def _drilled(recovery: Recovery, restored: Path, manifest: Manifest) -> tuple[Pr
     )
 
 
-def _found(entry: TableEntry) -> Content:
-    return entry.rows, entry.digest
-
-
 def _rows_proof(tables: list[TableEntry], found: dict[str, Content], where: str = "") -> Proof:
     problems = [
         f"{where}{table.name!r} has {found[table.name][0]:,} rows, in its snapshot {table.rows:,}"
@@ -219,17 +226,31 @@ def _rows_proof(tables: list[TableEntry], found: dict[str, Content], where: str 
         if found[table.name][0] != table.rows
     ]
     held = f"{where}{sum(table.rows for table in tables):,} rows, as many as in the snapshot"
-    return Proof("row_counts", not problems, _shortened(problems) or held)
+    return Proof("row_counts", not problems, _shortened(problems) or held, _unproven(tables))
 
 
 def _digest_proof(tables: list[TableEntry], found: dict[str, Content], where: str = "") -> Proof:
+    unproven = _unproven(tables)
     problems = [
-        f"{where}other values of {table.name!r} than its snapshot held"
+        f"{where}{_difference(table, found[table.name][1])}"
         for table in tables
         if found[table.name][1] != table.digest
     ]
-    held = f"{where}every value is the snapshot's, by the digests of {len(tables)} tables"
-    return Proof("content_digest", not problems, _shortened(problems) or held)
+    digested = len(tables) - len(unproven)
+    held = f"{where}every value is the snapshot's, by the digests of {digested} tables"
+    return Proof("content_digest", not problems, _shortened(problems) or held, unproven)
+
+
+def _unproven(tables: list[TableEntry]) -> tuple[str, ...]:
+    return tuple(f"table {table.name} ({table.undigested})" for table in tables if table.undigested)
+
+
+def _difference(table: TableEntry, digest: str) -> str:
+    both = (table, replace(table, digest=digest))
+    if any(entry.undigested for entry in both):
+        then, now = (entry.digest if entry.undigested else "digested" for entry in both)
+        return f"{table.name!r} is {now}; in its snapshot it was {then}"
+    return f"other values of {table.name!r} than its snapshot held"
 
 
 def _shortened(problems: list[str]) -> str:

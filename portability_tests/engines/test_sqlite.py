@@ -151,7 +151,24 @@ def test_a_virtual_table_whose_module_is_missing_stops_nothing(tmp_path: Path) -
         "('table', 'far', 'far', 0, 'CREATE VIRTUAL TABLE far USING elsewhere(x)')",
     )
     with engine.snapshot() as snapshot:
-        assert [table.name for table in snapshot.tables()] == ["t"]
+        assert [(table.name, len(table.columns)) for table in snapshot.tables()] == [
+            ("far", 0),
+            ("t", 1),
+        ]
+
+
+def test_a_virtual_table_that_its_module_does_not_open_stops_nothing(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (n INT)",
+        "CREATE VIRTUAL TABLE notes USING fts4 (body)",
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_schema SET sql = 'CREATE VIRTUAL TABLE notes USING fts4 "
+        "(body, tokenize=ours)' WHERE name = 'notes'",
+    )
+    with engine.snapshot() as snapshot:
+        columns = {table.name: len(table.columns) for table in snapshot.tables()}
+    assert (columns["notes"], columns["t"]) == (0, 1)
 
 
 def test_tables_are_found_whatever_comes_late_in_a_long_schema(tmp_path: Path) -> None:

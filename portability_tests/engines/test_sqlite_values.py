@@ -91,4 +91,4 @@ def test_a_number_in_a_text_column_is_damage_that_is_found(tmp_path: Path) -> No
         "PRAGMA writable_schema = on",
         "UPDATE sqlite_schema SET sql = 'CREATE TABLE t (c TEXT)'",
     )
-    assert SqliteRecovery().inspect(tmp_path / "app.sqlite") == ["NUMERIC value in t.c"]
+    assert SqliteRecovery().inspect(tmp_path / "app.sqlite").problems == ("NUMERIC value in t.c",)

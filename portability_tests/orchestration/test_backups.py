@@ -45,7 +45,8 @@ def test_a_backup_is_proven_and_a_second_one_changes_nothing(
         checks = {
             (c.check_name, c.passed, c.partition) for c in result.get_asset_check_evaluations()
         }
-        assert checks == {("verified", True, open_month_key), ("restores", True, open_month_key)}
+        names = ("verified", "restores", "covers_everything")
+        assert checks == {(name, True, open_month_key) for name in names}
     (manifest,) = backups(open_store(store_url, staging_root=staging_root))
     records = instance.fetch_materializations(KEY, limit=9).records
     changed = [
@@ -57,6 +58,28 @@ def test_a_backup_is_proven_and_a_second_one_changes_nothing(
     assert manifest.encryption is not None
     assert manifest.encryption.cipher == "AES256"
     assert {table.name for table in manifest.tables} >= {"clients", "user_activity"}
+
+
+def test_what_a_backup_leaves_unproven_is_a_warning(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+) -> None:
+    with closing(sqlite3.connect(source)) as connection:
+        connection.create_function("shout", 1, str.upper, deterministic=True)
+        connection.execute("CREATE TABLE loud (n TEXT, m TEXT AS (shout(n)) VIRTUAL)")
+    defs = definitions(declared(source), make_store_url("local"))
+    result = run(defs, "shop_backup", instance, months=[open_month_key])
+    assert result.success
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert {name for name, check in checks.items() if check.passed} == {"verified", "restores"}
+    warning = checks["covers_everything"]
+    assert warning.severity == dg.AssetCheckSeverity.WARN
+    for check in checks.values():
+        assert "table loud" in str(check.description)
+        assert "unknown function: shout()" in str(check.description)
 
 
 def test_gpg_and_zstd_restore_a_backup_without_this_project(

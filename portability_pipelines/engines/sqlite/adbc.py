@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from portability_pipelines.domain.errors import PermanentError, TransientError
+from portability_pipelines.engines.base import UnreadableHereError
 
 BATCH_ROWS = 32_768
 BUSY_TIMEOUT_MS = 30_000
@@ -136,6 +137,22 @@ _ADVICE = {
     "is in WAL mode, and its folder may not be written to by this user.",
 }
 
+_MISSING = (
+    "no such collation sequence",
+    "no such column",
+    "no such function",
+    "no such module",
+    "no such table",
+    "no such tokenizer",
+    "no query solution",
+    "SQL logic error",
+    "unknown function",
+    "unknown tokenizer",
+    "unsafe use of",
+    "vtable constructor failed",
+)
+"""What SQLite says of statements that are wrong here, not of files that are."""
+
 
 def reading_failed(path: Path, error: Exception) -> PermanentError | TransientError:
     """What to raise for a database error met while reading ``path``."""
@@ -143,5 +160,7 @@ def reading_failed(path: Path, error: Exception) -> PermanentError | TransientEr
     message = f"Reading the SQLite database {path.name} failed: {text}"
     if "locked" in text or "busy" in text:
         return TransientError(message, "Another process holds it; try again in a moment.")
+    if any(mark in text for mark in _MISSING):
+        return UnreadableHereError(message, text.partition(" query: ")[2] or text)
     advice = next((a for mark, a in _ADVICE.items() if mark in text), None)
     return PermanentError(message, advice or "Check the file with sqlite3's PRAGMA quick_check.")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
-from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.tables import Column, ForeignKey, StorageClass, Table
+from portability_pipelines.engines.base import UnreadableHereError
 from portability_pipelines.engines.sqlite.adbc import Connection
 
 
@@ -23,17 +24,16 @@ def tables_of(connection: Connection) -> tuple[Table, ...]:
     """Every table with rows of its own, virtual ones too; views and shadow tables are left out.
 
     A view repeats other tables' rows, a shadow table those of its virtual table. A virtual table
-    whose module is not here cannot be read; SQLite lists its shadow tables as plain ones then, so
-    its rows are not lost.
+    whose module is not here, or will not open it, has no columns.
     """
     listed = connection.rows(
         "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' "
         "AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )
-    readable = [row for row in listed if _readable(connection, row)]
-    columns = _described(connection, readable, "table_xinfo", _COLUMN, "cid")
-    keys = _described(connection, readable, "foreign_key_list", _KEY_PART, "seq")
-    return tuple(_table(row, columns[row["name"]], keys[row["name"]]) for row in readable)
+    opened = [row["name"] for row in listed if row["type"] == "table" or _opens(connection, row)]
+    columns = _described(connection, opened, "table_xinfo", _COLUMN, "cid")
+    keys = _described(connection, opened, "foreign_key_list", _KEY_PART, "seq")
+    return tuple(_table(row, columns[row["name"]], keys[row["name"]]) for row in listed)
 
 
 # ADBC takes the type of a column from its first rows: one that is NULL in them must not be read.
@@ -42,29 +42,24 @@ _KEY_PART = "said.id, said.[table], said.[from], coalesce(said.[to], '') AS [to]
 
 
 def _described(
-    connection: Connection, tables: list[dict[str, Any]], pragma: str, fields: str, order: str
-) -> dict[str, list[dict[str, Any]]]:
-    """What ``pragma`` says of every one of ``tables``, all in one query: each takes its time."""
-    found: dict[str, list[dict[str, Any]]] = {table["name"]: [] for table in tables}
-    names = ", ".join(map(literal, found))
+    connection: Connection, names: list[str], pragma: str, fields: str, order: str
+) -> defaultdict[str, list[dict[str, Any]]]:
+    """What ``pragma`` says of every one of ``names``, all in one query: each takes its time."""
+    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     said = connection.rows(
         f"SELECT list.name AS described, {fields} FROM pragma_table_list AS list "
-        f"JOIN pragma_{pragma}(list.name) AS said "
-        f"WHERE list.schema = 'main' AND list.name IN ({names}) ORDER BY said.{order}"
+        f"JOIN pragma_{pragma}(list.name) AS said WHERE list.schema = 'main' "
+        f"AND list.name IN ({', '.join(map(literal, names))}) ORDER BY said.{order}"
     )
     for row in said:
         found[row["described"]].append(row)
     return found
 
 
-def _readable(connection: Connection, row: dict[str, Any]) -> bool:
-    if row["type"] == "table":
-        return True
+def _opens(connection: Connection, row: dict[str, Any]) -> bool:
     try:
         connection.rows(f"SELECT 1 FROM {identifier(row['name'])} LIMIT 0")
-    except PermanentError as error:
-        if "no such module" not in error.message:
-            raise
+    except UnreadableHereError:
         return False
     return True
 
