@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from string import ascii_lowercase, ascii_uppercase
 from typing import Literal
 
 from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
@@ -11,6 +12,13 @@ StorageClass = Literal["integer", "real", "text", "blob"]
 """The four kinds of value that every engine's values are carried as (SQLite's storage classes)."""
 
 DateEncoding = Literal["iso", "epoch_seconds", "epoch_milliseconds"]
+
+_WITHOUT_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def folded(name: str) -> str:
+    """``name`` as databases compare names: only the letters A to Z lose their case."""
+    return name.translate(_WITHOUT_CASE)
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,64 @@ def test_a_virtual_table_that_its_module_does_not_open_stops_nothing(tmp_path: P
     with engine.snapshot() as snapshot:
         columns = {table.name: len(table.columns) for table in snapshot.tables()}
     assert (columns["notes"], columns["t"]) == (0, 1)
+    assert columns["notes_content"], "nothing else holds the rows"
+
+
+@pytest.mark.parametrize(
+    ("statements", "kept"),
+    [
+        (
+            (
+                "CREATE TABLE posts_content (id INTEGER PRIMARY KEY, body TEXT, author TEXT)",
+                "CREATE VIRTUAL TABLE posts USING fts5 (body, content='posts_content')",
+            ),
+            {"posts", "posts_content"},
+        ),
+        (
+            (
+                "CREATE TABLE posts_content (id INTEGER PRIMARY KEY, body TEXT, author TEXT)",
+                "CREATE VIRTUAL TABLE posts USING fts4 (body, content=posts_content)",
+            ),
+            {"posts", "posts_content"},
+        ),
+        (
+            (
+                "CREATE VIRTUAL TABLE Notes USING fts5 (body, content='', columnsize = 0)",
+                "CREATE TABLE notes_CONTENT (a)",
+                "CREATE TABLE notes_docsize (a)",
+            ),
+            {"Notes", "notes_CONTENT", "notes_docsize"},
+        ),
+        (
+            (
+                "CREATE VIRTUAL TABLE notes USING fts4 (body, matchinfo=fts3)",
+                "CREATE TABLE notes_docsize (a)",
+            ),
+            {"notes", "notes_docsize"},
+        ),
+        (
+            (
+                "CREATE VIRTUAL TABLE notes USING fts3 (body)",
+                "CREATE TABLE notes_docsize (a)",
+                "CREATE TABLE notes_stat (a)",
+            ),
+            {"notes", "notes_docsize", "notes_stat"},
+        ),
+        (("CREATE VIRTUAL TABLE notes USING fts5 (content, columnsize=1)",), {"notes"}),
+        (("CREATE VIRTUAL TABLE notes USING fts4 (content, docsize, stat)",), {"notes"}),
+        (("CREATE VIRTUAL TABLE places USING rtree (id, low, high)",), {"places"}),
+        (
+            ("CREATE VIRTUAL TABLE a USING fts5 (x)", "CREATE VIRTUAL TABLE a_b USING fts5 (x)"),
+            {"a", "a_b"},
+        ),
+    ],
+)
+def test_only_tables_that_a_virtual_one_made_for_itself_are_left_out(
+    tmp_path: Path, statements: tuple[str, ...], kept: set[str]
+) -> None:
+    engine = database(tmp_path, *statements)
+    with engine.snapshot() as snapshot:
+        assert {table.name for table in snapshot.tables()} == kept
 
 
 def test_tables_are_found_whatever_comes_late_in_a_long_schema(tmp_path: Path) -> None:

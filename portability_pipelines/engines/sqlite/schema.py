@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from portability_pipelines.domain.tables import Column, ForeignKey, StorageClass, Table
+from portability_pipelines.domain.tables import Column, ForeignKey, StorageClass, Table, folded
 from portability_pipelines.engines.base import UnreadableHereError
 from portability_pipelines.engines.sqlite.adbc import Connection
+from portability_pipelines.engines.sqlite.shadows import repeats_rows
 
 
 def identifier(name: str) -> str:
@@ -24,16 +25,31 @@ def tables_of(connection: Connection) -> tuple[Table, ...]:
     """Every table with rows of its own, virtual ones too; views and shadow tables are left out.
 
     A view repeats other tables' rows, a shadow table those of its virtual table. A virtual table
-    whose module is not here, or will not open it, has no columns.
+    whose module is not here, or will not open it, has no columns; its shadow tables are listed.
     """
     listed = connection.rows(
         "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' "
-        "AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+        "AND type IN ('table', 'virtual', 'shadow') "
+        "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )
-    opened = [row["name"] for row in listed if row["type"] == "table" or _opens(connection, row)]
+    virtual = _virtual(connection)
+    own = [
+        row for row in listed if row["type"] != "shadow" or not repeats_rows(row["name"], virtual)
+    ]
+    opened = [
+        row["name"] for row in own if row["type"] != "virtual" or folded(row["name"]) in virtual
+    ]
     columns = _described(connection, opened, "table_xinfo", _COLUMN, "cid")
     keys = _described(connection, opened, "foreign_key_list", _KEY_PART, "seq")
-    return tuple(_table(row, columns[row["name"]], keys[row["name"]]) for row in listed)
+    return tuple(_table(row, columns[row["name"]], keys[row["name"]]) for row in own)
+
+
+def _virtual(connection: Connection) -> dict[str, str]:
+    """The SQL of every virtual table that can be opened, by its folded name."""
+    declared = connection.rows(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND rootpage = 0"
+    )
+    return {folded(row["name"]): row["sql"] for row in declared if _opens(connection, row["name"])}
 
 
 # ADBC takes the type of a column from its first rows: one that is NULL in them must not be read.
@@ -56,9 +72,9 @@ def _described(
     return found
 
 
-def _opens(connection: Connection, row: dict[str, Any]) -> bool:
+def _opens(connection: Connection, table: str) -> bool:
     try:
-        connection.rows(f"SELECT 1 FROM {identifier(row['name'])} LIMIT 0")
+        connection.rows(f"SELECT 1 FROM {identifier(table)} LIMIT 0")
     except UnreadableHereError:
         return False
     return True
@@ -86,7 +102,7 @@ def _table(
 
 
 def _row_id(columns: tuple[Column, ...]) -> tuple[str, ...]:
-    taken = {column.name.lower() for column in columns}
+    taken = {folded(column.name) for column in columns}
     return next(((n,) for n in ("rowid", "_rowid_", "oid") if n not in taken), ())
 
 
