@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
@@ -12,6 +13,10 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import StorageClass
 
 FORMAT_VERSION = 1
+LONGEST_PART = 240
+"""In bytes: with the longest ending of a data file it makes the 255 that a file system allows."""
+
+_BEGINNING = 150
 _UNDIGESTED = "not digested: "
 MANIFEST_NAME = "manifest.json"
 
@@ -172,13 +177,18 @@ def period_prefix(database: str, kind: str, dataset: str, period: Period) -> str
 def path_part(name: str) -> str:
     """``name`` as one path part: bytes outside ``A-Za-z0-9._-`` become ``%XX``, as in addresses.
 
-    Injective, so two tables never share a folder, whatever they are called.
+    Where that takes more than ``LONGEST_PART`` bytes, its beginning, ``~`` and the SHA-256 of
+    ``name``. Injective, so two tables never share a folder, whatever they are called.
     """
     safe = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
-    return "".join(
+    whole = "".join(
         chr(byte) if byte in safe or (byte == ord(".") and place) else f"%{byte:02X}"
         for place, byte in enumerate(name.encode())
     )
+    if len(whole) <= LONGEST_PART:
+        return whole or "empty~"
+    beginning = re.sub("%.?$", "", whole[:_BEGINNING])
+    return f"{beginning}~{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def _seal(manifest: Manifest, key: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,8 +75,16 @@ class Archivist:
             except OSError as error:
                 raise PermanentError(
                     f"Preparing {prefix} for {self.store.url} failed: {error.strerror or error}",
-                    "Free space on the disk or allow this user to write there; nothing was lost.",
+                    f"{_ADVICE.get(error.errno or 0, _LOOK)} Nothing was lost.",
                 ) from error
+
+
+_LOOK = "Free space on the disk or allow this user to write there."
+_ADVICE = {
+    errno.ENAMETOOLONG: "Move the store, or PORTABILITY_HOME, to a shorter path.",
+    errno.EMFILE: "Allow this process more open files (ulimit -n), or export fewer months a run.",
+    errno.ENFILE: "Let the machine open more files at once (sysctl fs.file-max).",
+}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -10,6 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 
@@ -207,6 +210,37 @@ def test_texts_that_are_not_utf8_are_counted_in_their_column(
     assert note is not None
     assert "3 texts are not UTF-8" in note
     assert failed(verify(store, written.manifest, scratch)) == {}
+
+
+@pytest.mark.parametrize("name", ["", "a" * 260, "я" * 43, "表" * 400])
+def test_a_table_of_any_name_is_exported(
+    tmp_path: Path, store: Store, scratch: Path, name: str
+) -> None:
+    database = tmp_path / "named.sqlite"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(f'CREATE TABLE "{name}" (n INTEGER)')
+    manifest = export_whole(database, store, name).manifest
+    assert manifest.tables[0].name == name
+    assert failed(verify(store, manifest, scratch)) == {}
+    assert not export_whole(database, store, name).fresh
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENAMETOOLONG, "shorter path"),
+        (errno.EMFILE, "ulimit -n"),
+        (errno.ENOSPC, "Free space"),
+    ],
+)
+def test_what_the_disk_refuses_is_told_with_its_remedy(
+    local: Store, number: int, advice: str
+) -> None:
+    with (
+        pytest.raises(PermanentError, match=advice),
+        archivist(local).draft("shop", "exports", "clients", ALL, datetime.now(UTC)),
+    ):
+        raise OSError(number, os.strerror(number))
 
 
 @pytest.mark.parametrize("fault", [None, RuntimeError("the database went away")])
