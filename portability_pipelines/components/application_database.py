@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from portability_pipelines.domain import declarations
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month
-from portability_pipelines.domain.tables import DateEncoding
+from portability_pipelines.domain.tables import DateEncoding, folded
 from portability_pipelines.orchestration.build import database_definitions
 
 
@@ -188,10 +188,13 @@ def _tables(tables: list[Table], places: _Places) -> tuple[declarations.TableDec
     declared: list[declarations.TableDeclaration] = []
     for i, table in enumerate(tables):
         place = places.of("tables", i)
-        if any(table.name == other.name for other in declared):
-            raise RefusedError(
-                f"{place}: table {table.name!r} is declared twice", "Remove one of the two."
-            )
+        for other in declared:
+            if folded(table.name) == folded(other.name):
+                also = "" if table.name == other.name else f", also as {other.name!r}"
+                raise RefusedError(
+                    f"{place}: table {table.name!r} is declared twice{also}",
+                    "Remove one of the two.",
+                )
         fields = {**table.model_dump(), "unique_by": tuple(table.unique_by), "place": place}
         declared.append(declarations.TableDeclaration(**fields))
     return tuple(declared)

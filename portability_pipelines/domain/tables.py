@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase, ascii_uppercase
-from typing import Literal
+from typing import Literal, TypeVar
 
 from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
 
@@ -67,8 +68,21 @@ class Table:
         return tuple(column.name for column in keyed)
 
     def column(self, name: str) -> Column | None:
-        """The column called ``name``, compared without case as SQL does."""
-        return next((c for c in self.columns if c.name.lower() == name.lower()), None)
+        """The column called ``name``."""
+        return named(name, self.columns)
+
+
+Named = TypeVar("Named", Column, Table)
+
+
+def named(name: str, among: Sequence[Named]) -> Named | None:
+    """The one that is called ``name``: exactly so, or else but for the case of the letters A to Z.
+
+    The first, where that leaves several.
+    """
+    exact = (each for each in among if each.name == name)
+    alike = (each for each in among if folded(each.name) == folded(name))
+    return next(exact, None) or next(alike, None)
 
 
 @dataclass(frozen=True)

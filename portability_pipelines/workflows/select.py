@@ -5,7 +5,7 @@ from __future__ import annotations
 from portability_pipelines.domain.declarations import Database, TableDeclaration
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month
-from portability_pipelines.domain.tables import MonthColumn, Selection, Table
+from portability_pipelines.domain.tables import MonthColumn, Selection, Table, named
 from portability_pipelines.engines.base import Snapshot
 
 
@@ -62,12 +62,12 @@ def require_dates(snapshot: Snapshot, selection: Selection, declared: TableDecla
 
 
 def _table(snapshot: Snapshot, database: Database, declared: TableDeclaration) -> Table:
-    tables = {table.name.lower(): table for table in snapshot.tables()}
-    found = tables.get(declared.name.lower())
+    tables = snapshot.tables()
+    found = named(declared.name, tables)
     if found is None:
         raise RefusedError(
             f"{_at(declared)}database {database.name!r} has no table {declared.name!r}",
-            f"Its tables are: {', '.join(t.name for t in tables.values()) or '(none)'}.",
+            f"Its tables are: {', '.join(t.name for t in tables) or '(none)'}.",
         )
     return found
 

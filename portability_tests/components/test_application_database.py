@@ -10,7 +10,9 @@ import dagster as dg
 import pytest
 import yaml
 
+from portability_pipelines.components.application_database import ApplicationDatabase
 from portability_pipelines.definitions import defs as project_defs
+from portability_pipelines.domain.errors import RefusedError
 from portability_tests.projects import ProjectCopy
 
 SAMPLE = Path(__file__).parents[2] / "portability_pipelines" / "defs" / "sample" / "defs.yaml"
@@ -80,6 +82,31 @@ def test_the_sample_makes_these_assets() -> None:
     assert {tuple(key.path) for key in graph.get_all_asset_keys()} == expected
     upstream = graph.get(dg.AssetKey(["sample", "exports", "clients"])).parent_keys
     assert upstream == {dg.AssetKey(["sample", "clients"])}
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("orders", "orders"), "'orders' is declared twice"),
+        (("orders", "Orders"), "'Orders' is declared twice, also as 'orders'"),
+        (("ÄRZTE", "ärzte"), None),
+    ],
+)
+def test_a_table_is_declared_once_in_whatever_case(
+    names: tuple[str, ...], words: str | None
+) -> None:
+    attributes = {
+        "name": "shop",
+        "source": {"path": "shop.sqlite"},
+        "first_month": "2026-01",
+        "tables": [{"name": name} for name in names],
+    }
+    if words is None:
+        component = ApplicationDatabase.from_attributes_dict(attributes=attributes)
+        assert tuple(table.name for table in component.database.tables) == names
+        return
+    with pytest.raises(RefusedError, match=words):
+        ApplicationDatabase.from_attributes_dict(attributes=attributes)
 
 
 @pytest.mark.parametrize(
