@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import datetime
+from functools import cache
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
@@ -24,6 +26,20 @@ def require_name(database: Database) -> None:
             f"{at}{database.name!r} cannot name a database",
             "Begin with a letter and use letters, digits and underscores only.",
         )
+
+
+def require_collections(database: Database) -> None:
+    """Refuse two tables that would be migrated to one collection, and name the second's line."""
+    owners: dict[str, TableDeclaration] = {}
+    for table in database.tables:
+        owner = owners.setdefault(collection_name(table), table)
+        if owner is not table:
+            at = f"{table.place}: " if table.place else ""
+            raise RefusedError(
+                f"{at}table {table.name!r} would be migrated to the collection "
+                f"{collection_name(table)!r}, as {owner.name!r} is",
+                "Give one of them another collection.",
+            )
 
 
 def table_key(database: Database, table: TableDeclaration) -> dg.AssetKey:
@@ -47,8 +63,12 @@ def collection_key(
     database: Database, table: TableDeclaration, *, undated: bool = False
 ) -> dg.AssetKey:
     """The MongoDB collection that a table, or its rows that no month claims, are migrated to."""
-    name = safe_name(table.collection) if table.collection else _part(database, table)
-    return dg.AssetKey([database.name, "mongodb", _shown(name, undated)])
+    others = [other for other in database.tables if other is not table]
+    taken = {shown for other in others for shown in _keys_taken(collection_name(other), other)}
+    if not table.collection and _part(database, table) != safe_name(table.name):
+        taken.add(safe_name(table.name))
+    part = _apart(collection_name(table), taken)
+    return dg.AssetKey([database.name, "mongodb", _shown(part, undated)])
 
 
 def collection_name(table: TableDeclaration) -> str:
@@ -78,6 +98,7 @@ def _shown(name: str, undated: bool) -> str:
     return f"{name}__undated" if undated else name
 
 
+@cache
 def safe_name(name: str) -> str:
     """``name`` in the letters that Dagster derives the names of inputs and checks from."""
     return re.sub(r"[^A-Za-z0-9_]", "_", name)
@@ -85,7 +106,18 @@ def safe_name(name: str) -> str:
 
 def _part(database: Database, table: TableDeclaration) -> str:
     """The table's name in a key; with a checksum where another key would be the same."""
-    name = safe_name(table.name)
-    alike = [other for other in database.tables if safe_name(other.name) == name]
-    unique = len(alike) == 1 and dg.AssetKey([database.name, name]) != backup_key(database)
-    return name if unique else f"{name}_{crc32(table.name.encode()):08x}"
+    others = [other for other in database.tables if other is not table]
+    taken = {shown for other in others for shown in _keys_taken(other.name, other)}
+    taken.update(("", backup_key(database).path[-1]))
+    return _apart(table.name, taken)
+
+
+def _keys_taken(name: str, table: TableDeclaration) -> tuple[str, ...]:
+    """The last parts of the keys that ``table`` has as ``name``."""
+    part = safe_name(name)
+    return (part, _shown(part, undated=True)) if table.month_column else (part,)
+
+
+def _apart(name: str, taken: Collection[str]) -> str:
+    part = safe_name(name)
+    return f"{part}_{crc32(name.encode()):08x}" if part in taken else part
