@@ -341,7 +341,12 @@ def test_the_source_is_never_written_to(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "no SQLite database"), (b"plain text, not a database" * 50, "not a database")],
+    [
+        (None, "no SQLite database"),
+        (b"x", "not a database: its size is 1"),
+        (b"plain text, not a database", "not a database"),
+        (b"plain text, not a database" * 50, "not a database"),
+    ],
 )
 def test_what_is_no_database_is_refused_by_name(
     tmp_path: Path, content: bytes | None, words: str
@@ -368,6 +373,13 @@ def test_nothing_is_left_beside_a_database_that_its_owner_could_not_write(
         application.execute("SELECT * FROM t").fetchall()
         with engine.snapshot() as snapshot:
             assert [table.name for table in snapshot.tables()] == ["t"]
+
+
+def test_a_file_without_any_bytes_is_an_empty_database(tmp_path: Path) -> None:
+    path = tmp_path / "app.sqlite"
+    path.touch()
+    with SqliteEngine(path, tmp_path).snapshot() as snapshot:
+        assert snapshot.tables() == ()
 
 
 def test_two_sqlite_libraries_never_hold_one_live_file(tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ from portability_pipelines.engines.sqlite.values import SqliteValues
 from portability_pipelines.engines.sqlite.windows import Windows
 from portability_pipelines.stores.working import working_folder
 
+SMALLEST_PAGE_BYTES = 512
+"""https://www.sqlite.org/fileformat2.html, section 1.2. SQLite itself takes a file of one byte for
+an empty database, as it takes a file without any."""
+
 
 class SqliteSnapshot:
     """One consistent view; see ``engines.base.Snapshot``."""
@@ -204,6 +208,12 @@ class SqliteEngine:
             raise PermanentError(
                 f"There is no SQLite database at {self._path}",
                 "Check the database's path; a relative path counts from the project folder.",
+            )
+        size = self._path.stat().st_size
+        if 0 < size < SMALLEST_PAGE_BYTES:
+            raise PermanentError(
+                f"{self._path} is not a database: its size is {size}, less than one page",
+                "Point the database's path at an SQLite file.",
             )
 
 
