@@ -56,7 +56,8 @@ class Exports(dg.Model):
     compression: Literal["zstd", "gzip", "none"] = "zstd"
     on_mixed_types: Literal["text", "refuse"] = Field(
         "text",
-        description="Columns that mix kinds of values: export as text and warn, or refuse.",
+        description="Columns that mix kinds of values, or hold texts that are not UTF-8: export "
+        "as text and warn, or refuse.",
     )
     schedule: str | None = Field("0 3 * * *", description="Cron; null for no schedule.")
 

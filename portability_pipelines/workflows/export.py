@@ -113,6 +113,8 @@ def _export(
             done += batch.num_rows
             progress(done, total)
         batches.close()
+        if options.on_mixed_types == "refuse":
+            _refuse_unreadable_texts(selection, records)
         publish = partial(_publish, source, records)
         return dict(zip(parts, pool.map(publish, parts.items()), strict=True))
 
@@ -138,6 +140,19 @@ def _refuse_mixed_types(snapshot: Snapshot, selection: Selection, records: Recor
                     f"rows with the keys {'; '.join(rows)}",
                     "Mend those rows, or set on_mixed_types: text.",
                 )
+
+
+def _refuse_unreadable_texts(selection: Selection, records: Records) -> None:
+    """Only reading them shows such texts, so that this is known at the end."""
+    for column in selection.table.columns:
+        found = records.unreadable_texts.items()
+        texts = sum(count for (_, name), count in found if name == column.name)
+        if texts:
+            raise RefusedError(
+                f"Column {column.name!r} of {selection.table.name!r} holds {texts} texts that are "
+                f"not UTF-8 ({selection.span})",
+                "Mend those rows, or set on_mixed_types: text.",
+            )
 
 
 @contextmanager

@@ -131,6 +131,16 @@ def test_rows_that_break_their_column_are_named_by_key(tmp_path: Path) -> None:
         assert snapshot.misfits(selection, "n", 9) == ["'b'", "'d'"]
 
 
+def test_a_key_that_is_not_utf8_is_named_all_the_same(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (id TEXT PRIMARY KEY, n INTEGER)",
+        "INSERT INTO t VALUES (CAST(X'636166E9' AS TEXT), 'x')",
+    )
+    with engine.snapshot() as snapshot:
+        assert snapshot.misfits(Selection(table_named(snapshot, "t")), "n", 9) == [r"'caf\xe9'"]
+
+
 def test_misfits_are_found_in_a_table_of_any_name(tmp_path: Path) -> None:
     engine = database(
         tmp_path,

@@ -178,6 +178,28 @@ def test_mixed_values_are_refused_where_that_is_wanted(database: Path, store: St
     assert keys(store) == []
 
 
+@pytest.mark.parametrize(
+    ("table", "text", "month"),
+    [("clients", "phone", None), ("user_activity", "details", "timestamp")],
+    ids=["surveyed", "trusted"],
+)
+def test_texts_that_are_not_utf8_are_refused_where_that_is_wanted(
+    database: Path, store: Store, table: str, text: str, month: str | None
+) -> None:
+    dated = f"WHERE {month} LIKE '{NOVEMBER}%'" if month else ""
+    change(
+        database,
+        f"UPDATE {table} SET {text} = CAST(x'636166e9' AS TEXT) "
+        f"WHERE rowid IN (SELECT rowid FROM {table} {dated} LIMIT 3)",
+    )
+    options = replace(EVERY_FORMAT, on_mixed_types="refuse")
+
+    with pytest.raises(RefusedError, match=rf"{text!r} of {table!r} holds 3 texts .* not UTF-8"):
+        export(database, store, table, month, options, months=(Month.parse(NOVEMBER),))
+
+    assert keys(store) == []
+
+
 def test_a_month_that_breaks_its_word_is_like_that_of_a_range(
     database: Path, store: Store, make_store: MakeStore, scratch: Path
 ) -> None:
