@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from portability_pipelines.domain.errors import PermanentError
-from portability_pipelines.domain.tables import Selection
+from portability_pipelines.domain.tables import Column, Selection, Table
 from portability_pipelines.engines.sqlite.adbc import Connection, only_library
 from portability_pipelines.engines.sqlite.engine import SqliteEngine
 from portability_tests.engines.databases import DECLARED, database, numbers, read_all, table_named
@@ -383,6 +383,14 @@ def test_nothing_is_left_beside_a_database_that_its_owner_could_not_write(
         application.execute("SELECT * FROM t").fetchall()
         with engine.snapshot() as snapshot:
             assert [table.name for table in snapshot.tables()] == ["t"]
+
+
+def test_a_failure_in_a_copy_names_the_database_that_was_copied(tmp_path: Path) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (n INT)", wal=False)
+    with engine.snapshot() as snapshot:
+        missing = Selection(Table("absent", (Column("n", "INT", "integer"),), ("rowid",)))
+        with pytest.raises(PermanentError, match=r"SQLite database app\.sqlite failed"):
+            snapshot.read(missing)
 
 
 def test_a_file_without_any_bytes_is_an_empty_database(tmp_path: Path) -> None:

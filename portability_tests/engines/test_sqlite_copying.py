@@ -121,7 +121,7 @@ def test_what_is_frozen_holds_commits_that_are_still_in_the_log(tmp_path: Path) 
     commit(tmp_path / "app.sqlite", "UPDATE t SET n = 7")
     assert (tmp_path / "app.sqlite-wal").stat().st_size > 0
     with engine.freeze() as frozen:
-        (copy,) = (tmp_path / "scratch").rglob("frozen.sqlite*")
+        (copy,) = (tmp_path / "scratch").rglob("app.sqlite*")
         assert copy.parent.stat().st_mode & 0o777 == 0o700
         assert content(frozen, tmp_path) == ("ok", {7})
 
@@ -141,7 +141,7 @@ def test_a_database_at_rest_is_given_byte_for_byte(tmp_path: Path, wal: bool) ->
     engine = database(tmp_path, *FILLED, wal=wal)
     with engine.freeze() as frozen:
         assert frozen.content.read() == (tmp_path / "app.sqlite").read_bytes()
-        assert bool(list((tmp_path / "scratch").rglob("frozen.sqlite"))) is not wal
+        assert bool(list((tmp_path / "scratch").rglob("app.sqlite"))) is not wal
 
 
 @pytest.mark.parametrize("mode", ["PASSIVE", "FULL", "RESTART", "TRUNCATE"])

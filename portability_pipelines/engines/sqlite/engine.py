@@ -179,9 +179,9 @@ class SqliteEngine:
 
     @contextmanager
     def _copied(self) -> Iterator[tuple[SqliteSnapshot, Path]]:
-        """A view of a copy, and where it lies."""
+        """A view of a copy, and where it lies; it has the name that errors are to tell."""
         with working_folder(self._scratch, "frozen-") as folder:
-            copy = folder / "frozen.sqlite"
+            copy = folder / self._path.name
             with self._pinned() as (_, held):
                 copy_pinned(self._path, copy, held)
             taken_at = self._clock()
