@@ -40,6 +40,17 @@ def value_bytes(values: pa.Array) -> tuple[npt.NDArray[np.int32], memoryview]:
     return offsets - offsets[0], memoryview(data or b"")[start:end]
 
 
+def overflows(values: pa.Array) -> bool:
+    """Whether ``values`` have more bytes than their 32-bit offsets can count.
+
+    No single value has, so that where the offsets pass their limit they fall.
+    """
+    if not (pa.types.is_string(values.type) or pa.types.is_binary(values.type)) or not len(values):
+        return False
+    offsets = np.frombuffer(values.buffers()[1], np.int32, len(values) + 1, values.offset * 4)
+    return bool(offsets[0] < 0 or (offsets[1:] < offsets[:-1]).any())
+
+
 def little_endian(data: npt.NDArray[Any]) -> memoryview:
     """``data`` for hashing, its bytes swapped on the machines that need it."""
     return np.ascontiguousarray(data, data.dtype.newbyteorder("<")).data

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from portability_pipelines.domain.errors import PermanentError, TransientError
 from portability_pipelines.engines.base import UnreadableHereError
+from portability_pipelines.formats.buffers import overflows
 
 BATCH_ROWS = 32_768
 BUSY_TIMEOUT_MS = 30_000
@@ -98,22 +99,34 @@ class Connection:
         """The whole result of a small query."""
         return [row for batch in self.batches(sql) for row in batch.to_pylist()]
 
-    def batches(self, sql: str) -> Generator[pa.RecordBatch]:
-        """The result of ``sql`` in batches of ``BATCH_ROWS``; types follow the first row."""
+    def batches(self, sql: str, rows: int = BATCH_ROWS) -> Generator[pa.RecordBatch]:
+        """The result of ``sql`` in batches of ``rows``; types follow the first batch.
+
+        Raises ``PermanentError`` where a batch is too large for Arrow to tell its values apart.
+        """
         statement = self._manager.AdbcStatement(self._connection)
         try:
-            statement.set_options(**{"adbc.sqlite.query.batch_rows": str(BATCH_ROWS)})
+            statement.set_options(**{"adbc.sqlite.query.batch_rows": str(rows)})
             statement.set_sql_query(sql)
             stream, _ = statement.execute_query()
             reader = pa.RecordBatchReader._import_from_c(stream.address)
             try:
-                yield from reader
+                for batch in reader:
+                    self._require_whole(batch)
+                    yield batch
             finally:
                 reader.close()
         except (self._manager.Error, pa.ArrowException, OSError) as error:
             raise reading_failed(self._path, error) from error
         finally:
             statement.close()
+
+    def _require_whole(self, batch: pa.RecordBatch) -> None:
+        if any(map(overflows, batch.columns)):
+            raise PermanentError(
+                f"{batch.num_rows} rows of {self._path.name} hold more than 2 GiB in a column",
+                "Nothing of them was used; shorten the longest values of its largest table.",
+            )
 
     def close(self) -> None:
         """End the transaction and let the file go."""
