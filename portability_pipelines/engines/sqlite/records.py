@@ -23,6 +23,7 @@ from portability_pipelines.engines.sqlite.kinds import CLASSES, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.periods import split
 from portability_pipelines.engines.sqlite.scans import Scan
+from portability_pipelines.engines.sqlite.weights import rows_at_once
 from portability_pipelines.engines.sqlite.windows import Windows
 from portability_pipelines.formats.records import ARROW_TYPES, records_schema
 
@@ -74,7 +75,8 @@ class SqliteRecords:
             return
         columns, scanned = self._selection.table.columns, self._scan.ordered_rows(part)
         skip = 1
-        for batch in connection.batches(seeded(columns, self._kinds, scanned)):
+        most = rows_at_once(connection, self._scan, part)
+        for batch in connection.batches(seeded(columns, self._kinds, scanned), most):
             yield batch.slice(skip)
             skip = 0
 

@@ -14,6 +14,7 @@ from portability_pipelines.engines.sqlite.kinds import CLASSES, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.scans import EVERYTHING, Scan, source
 from portability_pipelines.engines.sqlite.survey import mixed_columns
+from portability_pipelines.engines.sqlite.weights import rows_at_once
 from portability_pipelines.engines.sqlite.windows import Windows
 
 
@@ -41,7 +42,8 @@ class SqliteValues:
         kinds = [CLASSES if i in mixed else own for i, own in enumerate(self._windows.kinds)]
         scanned = self._scan.ordered_rows(EVERYTHING)
         skip = 1
-        for batch in connection.batches(seeded(self._columns, kinds, scanned)):
+        most = rows_at_once(connection, self._scan, EVERYTHING)
+        for batch in connection.batches(seeded(self._columns, kinds, scanned), most):
             rows = batch.slice(skip)
             yield [kinded(rows, i, own) for i, own in enumerate(kinds)]
             skip = 0

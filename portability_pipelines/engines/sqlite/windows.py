@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from portability_pipelines.domain.tables import Column
 from portability_pipelines.engines.base import KindedColumn
-from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
+from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES, Kinds, chosen, kinded
 from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.engines.sqlite.schema import (
@@ -23,6 +23,7 @@ from portability_pipelines.engines.sqlite.schema import (
     has_text_affinity,
     identifier,
 )
+from portability_pipelines.engines.sqlite.weights import rows_at_once
 from portability_pipelines.formats.records import ARROW_TYPES
 
 _GUARD = "unexpected"
@@ -36,11 +37,12 @@ class Window:
     mixed: tuple[int, ...]
     _connection: Connection
     _scanned: str
+    _most_rows: int
 
     def again(self, column: Column) -> KindedColumn:
         """``column`` of these rows by the kinds that its values have."""
         sql = chosen([column], [CLASSES], self._scanned)
-        return kinded(_first(self._connection, sql), 0, CLASSES)
+        return kinded(_first(self._connection, sql, self._most_rows), 0, CLASSES)
 
 
 class Windows:
@@ -60,20 +62,22 @@ class Windows:
 
     def read(self, connection: Connection, part: str) -> Iterator[Window]:
         """The windows of one part of the scan."""
+        most = rows_at_once(connection, self._scan, part)
         within = part
         while True:
             scanned = self._scan.ordered_rows(within)
-            batch = _first(connection, chosen(self._columns, self.kinds, scanned, self._guard))
+            sql = chosen(self._columns, self.kinds, scanned, self._guard)
+            batch = _first(connection, sql, most)
             if batch is None:
                 return
-            yield Window(batch, self._mixed(batch), connection, scanned)
-            if batch.num_rows < BATCH_ROWS:
+            yield Window(batch, self._mixed(batch), connection, scanned, most)
+            if batch.num_rows < most:
                 return
-            within = f"{part} AND {self._scan.row_id} > {self._last(connection, scanned)}"
+            within = f"{part} AND {self._scan.row_id} > {self._last(connection, scanned, most)}"
 
-    def _last(self, connection: Connection, scanned: str) -> int:
+    def _last(self, connection: Connection, scanned: str, most_rows: int) -> int:
         """The row id of the last row of a window that is full."""
-        rest = f"{scanned} LIMIT 1 OFFSET {BATCH_ROWS - 1}"
+        rest = f"{scanned} LIMIT 1 OFFSET {most_rows - 1}"
         return int(connection.rows(f"SELECT {self._scan.row_id} AS last {rest}")[0]["last"])
 
     def _mixed(self, batch: pa.RecordBatch) -> tuple[int, ...]:
@@ -89,9 +93,9 @@ class Windows:
         )
 
 
-def _first(connection: Connection, sql: str) -> pa.RecordBatch | None:
-    """The first rows that ``sql`` gives, as many as a batch holds; None for no rows."""
-    with closing(connection.batches(sql)) as batches:
+def _first(connection: Connection, sql: str, most_rows: int) -> pa.RecordBatch | None:
+    """The first ``most_rows`` rows that ``sql`` gives; None for no rows."""
+    with closing(connection.batches(sql, most_rows)) as batches:
         return next(batches, None)
 
 

@@ -1,0 +1,86 @@
+"""How many rows one batch may hold, so that it stays small in memory whatever the rows hold.
+
+ADBC counts the bytes of a column in 32 bits and says nothing when they are too many, and a batch
+ends after a number of rows only. So the rows are weighed by SQLite before they are read; it finds
+how long a value is without reading the value.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import numpy as np
+import numpy.typing as npt
+
+from portability_pipelines.domain.tables import Column
+from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
+from portability_pipelines.engines.sqlite.expressions import balanced
+from portability_pipelines.engines.sqlite.scans import Scan
+from portability_pipelines.engines.sqlite.schema import identifier
+from portability_pipelines.formats.buffers import numbers
+
+BLOCK_BYTES = 16 << 20
+"""A batch takes at most twice as many bytes, and twice the longest row of its part."""
+
+SMALL_DATABASE_BYTES = 1 << 30
+"""No batch of what is stored in so many bytes can be too much for 32 bits, so that it is enough to
+look at the first rows of every part."""
+
+_GLANCE_ROWS = 64
+_CELL_BYTES = 8
+
+
+def rows_at_once(connection: Connection, scan: Scan, part: str) -> int:
+    """How many rows of ``part`` a batch may hold: a power of two, at most ``BATCH_ROWS``.
+
+    Takes a pass over the rows, without their long values, where the database is not small.
+    """
+    weight = _weight(scan.selection.table.columns)
+    weights = f"SELECT {weight} AS weight {scan.ordered_rows(part)}"
+    if _is_light(connection, scan, f"{weights} LIMIT {_GLANCE_ROWS}"):
+        return BATCH_ROWS
+    heaviest = _heaviest_blocks(connection, weights)
+    most = heaviest[0] + BLOCK_BYTES
+    return 1 << (int(np.count_nonzero(heaviest <= most)) - 1)
+
+
+def _is_light(connection: Connection, scan: Scan, first: str) -> bool:
+    """Whether a batch may be full, as far as the ``first`` rows show and the database is small.
+
+    What is computed when it is read may be more than the database holds.
+    """
+    if any(column.generated for column in scan.selection.table.columns):
+        return False
+    (found,) = connection.rows(
+        f"SELECT page_count * page_size AS size, (SELECT avg(weight) FROM ({first})) AS mean "
+        "FROM pragma_page_count, pragma_page_size"
+    )
+    light = (found["mean"] or 0) * BATCH_ROWS <= BLOCK_BYTES
+    return bool(light and found["size"] <= SMALL_DATABASE_BYTES)
+
+
+def _heaviest_blocks(connection: Connection, weights: str) -> npt.NDArray[np.int64]:
+    """The heaviest of the blocks of 1, 2, 4 .. ``BATCH_ROWS`` rows into which the rows fall."""
+    heaviest = np.zeros(BATCH_ROWS.bit_length(), np.int64)
+    with closing(connection.batches(weights)) as batches:
+        for batch in batches:
+            blocks = np.zeros(BATCH_ROWS, np.int64)
+            blocks[: batch.num_rows] = numbers(batch.column(0), np.int64)
+            for level in range(len(heaviest)):
+                heaviest[level] = max(heaviest[level], blocks.max())
+                blocks = blocks.reshape(-1, 2).sum(1) if len(blocks) > 1 else blocks
+    return heaviest
+
+
+def _weight(columns: tuple[Column, ...]) -> str:
+    """SQL for the bytes that a row takes in Arrow, of every kind of value."""
+    cells = str(_CELL_BYTES * len(columns))
+    return balanced("+", [cells, *map(_length, columns)])
+
+
+def _length(column: Column) -> str:
+    """SQL for the bytes that a text or blob takes beside its cell; a number sorts before both."""
+    name = identifier(column.name)
+    if column.expected in ("text", "blob"):
+        return f"iif({name} IS NULL, 0, octet_length({name}))"
+    return f"iif({name} COLLATE BINARY > 9e999, octet_length({name}), 0)"

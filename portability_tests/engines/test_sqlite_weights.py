@@ -1,0 +1,119 @@
+"""Batches of an SQLite table take a bounded number of bytes, whatever its rows hold."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from portability_pipelines.domain.errors import PermanentError
+from portability_pipelines.domain.tables import Selection
+from portability_pipelines.engines.sqlite import adbc, weights
+from portability_pipelines.engines.sqlite.engine import SqliteSnapshot
+from portability_tests.engines.databases import database, numbers, read_all, table_named
+from portability_tests.engines.test_sqlite_values import stored_values
+
+LONGEST = 300_000
+BLOCK = 100_000
+
+# Short rows, then long ones, then one that is as long as many, among short ones again.
+LENGTH = (
+    f"CASE WHEN i < 3000 THEN 9 WHEN i < 3300 THEN 7000 WHEN i = 5000 THEN {LONGEST} ELSE 1 END"
+)
+
+TABLES = {
+    "by row id": ("i INTEGER PRIMARY KEY, b TEXT, c BLOB", ""),
+    "by key": ("i INTEGER, b TEXT, c BLOB, PRIMARY KEY (i)", " WITHOUT ROWID"),
+    "mixed": ("i INTEGER PRIMARY KEY, b DECIMAL, c INTEGER", ""),
+}
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "BLOCK_BYTES", BLOCK)
+    monkeypatch.setattr(weights, "SMALL_DATABASE_BYTES", 0)
+
+
+def sizes(snapshot: SqliteSnapshot) -> Iterator[tuple[int, int]]:
+    """The rows and bytes of every batch in which the table is exported, and then backed up."""
+    table = table_named(snapshot, "t")
+    for _, batch in snapshot.read(Selection(table)):
+        yield batch.num_rows, batch.nbytes
+    for columns in snapshot.values(table):
+        arrays = [array for column in columns for array in column.values()]
+        yield len(arrays[0]), sum(array.nbytes for array in arrays)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("make", list(TABLES))
+def test_batches_are_bounded_in_bytes_and_keep_every_row(tmp_path: Path, make: str) -> None:
+    columns, ending = TABLES[make]
+    engine = database(
+        tmp_path,
+        f"CREATE TABLE t ({columns}){ending}",
+        f"INSERT INTO t SELECT i, printf('%.*c', {LENGTH}, 'x'), zeroblob({LENGTH}) "
+        f"FROM ({numbers(9000)})",
+    )
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
+        truth = connection.execute("SELECT * FROM t ORDER BY i").fetchall()
+    with engine.snapshot() as snapshot:
+        found = list(sizes(snapshot))
+        values = stored_values(snapshot, "t")
+        exported = read_all(snapshot, Selection(table_named(snapshot, "t")))["all"]
+    assert max(size for _, size in found) <= 2 * (BLOCK + 2 * LONGEST + 300)
+    most = max(rows for rows, _ in found)
+    assert most >= (8 if make == "by key" else 256), "one long row makes all batches small"
+    assert values == truth
+    assert [row[:2] for row in exported] == [row[:2] for row in truth]
+
+
+def test_values_that_are_computed_count_though_the_database_is_small(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (i INTEGER PRIMARY KEY, b BLOB AS (zeroblob(100000)) VIRTUAL)",
+        "INSERT INTO t SELECT i FROM (" + numbers(1500) + ")",
+    )
+    with engine.snapshot() as snapshot:
+        found = list(sizes(snapshot))
+    assert sum(rows for rows, _ in found) == 2 * 1500
+    assert max(size for _, size in found) <= 2 * weights.BLOCK_BYTES
+
+
+def test_a_small_database_of_long_rows_is_read_in_small_batches(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (i INTEGER PRIMARY KEY, b BLOB)",
+        f"INSERT INTO t SELECT i, zeroblob(20000) FROM ({numbers(4000)})",
+    )
+    with engine.snapshot() as snapshot:
+        found = list(sizes(snapshot))
+    assert max(size for _, size in found) <= 2 * weights.BLOCK_BYTES
+
+
+def test_ordinary_rows_are_read_in_full_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (i INTEGER PRIMARY KEY, b TEXT)",
+        f"INSERT INTO t SELECT i, 'row' || i FROM ({numbers(100_000)})",
+    )
+    for small in (0, weights.SMALL_DATABASE_BYTES):
+        monkeypatch.setattr(weights, "SMALL_DATABASE_BYTES", small)
+        with engine.snapshot() as snapshot:
+            assert len(list(sizes(snapshot))) == 2 * 8
+
+
+def test_a_batch_that_overflowed_is_never_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (b BLOB)", "INSERT INTO t VALUES (x'00')")
+    with engine.snapshot() as snapshot:
+        values = snapshot.values(table_named(snapshot, "t"))
+        monkeypatch.setattr(adbc, "overflows", lambda column: pa.types.is_binary(column.type))
+        with pytest.raises(PermanentError, match="2 GiB"):
+            list(values)
