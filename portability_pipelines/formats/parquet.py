@@ -60,8 +60,10 @@ class ParquetFormat:
         try:
             file = parquet.ParquetFile(source, pre_buffer=False, page_checksum_verification=True)
             _check(file.schema_arrow, schema)
-            for batch in file.iter_batches(_READ_ROWS):
-                yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+            for group in range(file.num_row_groups):
+                # One at a time: a batch may hold rows of several groups, however large they are.
+                for batch in file.iter_batches(_READ_ROWS, row_groups=[group]):
+                    yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
         except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise

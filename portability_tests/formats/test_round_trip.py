@@ -180,6 +180,16 @@ def test_parquet_keeps_no_large_batch_alive_for_a_small_slice() -> None:
 
 
 @every_format
+def test_long_rows_are_read_a_few_at_a_time(name: str) -> None:
+    schema = pa.schema([("n", pa.int64()), ("t", pa.string())])
+    long = "x" * 1_000_000
+    parts = [pa.record_batch([[n, n], [long, long]], schema=schema) for n in range(20)]
+    found = read_back(name, written(name, parts, schema), schema)
+    assert max(part.nbytes for part in found) <= 10_000_000
+    assert digest(found, schema) == digest(parts, schema)
+
+
+@every_format
 def test_a_value_longer_than_many_blocks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 1000)
     long = 'a "quoted" line,\n' * 20_000
