@@ -19,6 +19,7 @@ from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.formats.base import RecordWriter
 from portability_pipelines.formats.blocks import whole_records
 from portability_pipelines.formats.hexadecimal import from_hex, hex_schema, to_hex
+from portability_pipelines.formats.records import pieces
 
 _ROWS_AT_ONCE = 4096  # four times Arrow's default; writes a third faster
 
@@ -55,7 +56,8 @@ class _CsvWriter:
         self._sink = sink
 
     def write(self, batch: pa.RecordBatch) -> None:
-        _write(batch, self._sink, header=False)
+        for part in pieces(batch, batch.num_rows):
+            _write(part, self._sink, header=False)
 
 
 def _write(batch: pa.RecordBatch, sink: BinaryIO, *, header: bool) -> None:

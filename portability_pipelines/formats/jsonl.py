@@ -21,6 +21,7 @@ from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.formats.base import RecordWriter
 from portability_pipelines.formats.blocks import whole_records
 from portability_pipelines.formats.hexadecimal import from_hex, hex_schema, to_hex
+from portability_pipelines.formats.records import pieces
 
 _ROWS_AT_ONCE = 8192
 _NOT_FINITE = ("inf", "-inf", "nan")
@@ -58,8 +59,7 @@ class _JsonLinesWriter:
         self._sink = sink
 
     def write(self, batch: pa.RecordBatch) -> None:
-        for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
-            part = batch.slice(start, _ROWS_AT_ONCE)
+        for part in pieces(batch, _ROWS_AT_ONCE):
             write = _write_fast if _is_finite(part) else _write_exactly
             write(to_hex(part), self._sink)
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pyarrow.parquet import ParquetFile
 
 from portability_pipelines.formats import blocks
+from portability_pipelines.formats import records as records_module
 from portability_pipelines.formats.digest import ContentDigest
 from portability_pipelines.formats.registry import FORMATS
 from portability_tests.strategies import batches, cuts, records, schemas
@@ -187,6 +188,27 @@ def test_long_rows_are_read_a_few_at_a_time(name: str) -> None:
     found = read_back(name, written(name, parts, schema), schema)
     assert max(part.nbytes for part in found) <= 10_000_000
     assert digest(found, schema) == digest(parts, schema)
+
+
+@pytest.mark.parametrize("name", ["csv", "jsonl"])
+def test_a_batch_is_written_as_text_piece_by_piece(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    class Sink(WriteOnly):
+        def write(self, data: bytes) -> int:
+            sizes.append(len(data))
+            return super().write(data)
+
+    monkeypatch.setattr(records_module, "PIECE_BYTES", 10_000)
+    batch = pa.record_batch({"b": pa.array([b"x" * 1000] * 100 + [b"y" * 50_000, None])})
+    sink = Sink()
+    with FORMATS[name].open_writer(cast(BinaryIO, sink), batch.schema, "zstd") as writer:
+        writer.write(batch)
+        writer.write(batch.slice(0, 0))
+    assert max(sizes) <= 2 * (50_000 + 10_000)
+    assert rows(read_back(name, bytes(sink.content), batch.schema)) == rows([batch])
 
 
 @every_format
