@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.tables import Column, Selection, Table
+from portability_pipelines.engines.sqlite import adbc
 from portability_pipelines.engines.sqlite.adbc import Connection, only_library
 from portability_pipelines.engines.sqlite.engine import SqliteEngine
 from portability_tests.engines.databases import DECLARED, database, numbers, read_all, table_named
@@ -139,6 +140,20 @@ def test_a_key_that_is_not_utf8_is_named_all_the_same(tmp_path: Path) -> None:
     )
     with engine.snapshot() as snapshot:
         assert snapshot.misfits(Selection(table_named(snapshot, "t")), "n", 9) == [r"'caf\xe9'"]
+
+
+def test_what_fails_while_rows_are_read_is_what_is_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (n INTEGER)", "INSERT INTO t VALUES (1)")
+
+    def fail_within() -> None:
+        with engine.snapshot() as snapshot:
+            monkeypatch.setattr(adbc, "_rows", lambda _: 1 / 0)
+            snapshot.tables()
+
+    with pytest.raises(ZeroDivisionError):
+        fail_within()
 
 
 def test_misfits_are_found_in_a_table_of_any_name(tmp_path: Path) -> None:

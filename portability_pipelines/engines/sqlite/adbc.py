@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -96,8 +96,9 @@ class Connection:
         self._connection.set_autocommit(True)
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
-        """The whole result of a small query."""
-        return [row for batch in self.batches(sql) for row in batch.to_pylist()]
+        """The whole result of a small query; bytes that are not UTF-8 are shown as ``\\xe9``."""
+        with closing(self.batches(sql)) as batches:
+            return [row for batch in batches for row in _rows(batch)]
 
     def batches(self, sql: str, rows: int = BATCH_ROWS) -> Generator[pa.RecordBatch]:
         """The result of ``sql`` in batches of ``rows``; types follow the first batch.
@@ -132,6 +133,22 @@ class Connection:
         """End the transaction and let the file go."""
         self._connection.close()
         self._database.close()
+
+
+def _rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    try:
+        return list(batch.to_pylist())
+    except UnicodeDecodeError:
+        rows = zip(*map(_escaped, batch.columns), strict=True)
+        return [dict(zip(batch.schema.names, row, strict=True)) for row in rows]
+
+
+def _escaped(values: pa.Array) -> list[Any]:
+    """``values`` in Python, with ``\\xe9`` for a byte that is not UTF-8."""
+    if not pa.types.is_string(values.type):
+        return list(values.to_pylist())
+    texts = values.cast(pa.binary()).to_pylist()
+    return [None if text is None else text.decode(errors="backslashreplace") for text in texts]
 
 
 def driver_version() -> str:

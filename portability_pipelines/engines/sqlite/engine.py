@@ -102,10 +102,10 @@ class SqliteSnapshot:
         shown = " || ', ' || ".join(f"quote({part})" for part in key) or "'(no key)'"
         joined = "AND" if condition(selection) else "WHERE"
         rows = self._connection.rows(
-            f"SELECT CAST({shown} AS BLOB) AS k {source(selection)} {joined} "
+            f"SELECT {shown} AS k {source(selection)} {joined} "
             f"typeof({identifier(column)}) NOT IN ('null', '{expected}') LIMIT {limit}"
         )
-        return [row["k"].decode(errors="backslashreplace") for row in rows]
+        return [row["k"] for row in rows]
 
 
 def _epoch_month(name: str, unit: int) -> str:
