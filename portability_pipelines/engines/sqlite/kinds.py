@@ -27,7 +27,8 @@ def chosen(
     """
     values = []
     for i, column in enumerate(columns):
-        name = identifier(column.name)
+        # An application may have collations of its own, and a compound query asks for them.
+        name = f"{identifier(column.name)} COLLATE BINARY"
         for kind in kinds[i]:
             whole = f"CASE typeof({name}) WHEN '{kind}' THEN {name} END"
             values.append(f"{name if len(kinds[i]) == 1 else whole} AS {_label(i, kind)}")

@@ -78,7 +78,7 @@ def _misfit(column: Column) -> str:
     """
     name = identifier(column.name)
     if column.expected == "real" and has_real_affinity(column.declared_type):
-        return f"+{name} >= ''"
+        return f"+{name} COLLATE BINARY >= ''"
     if column.expected == "blob":
         return f"+{name} COLLATE BINARY < x''"
     return f"(typeof({name}) <> '{column.expected}' AND {name} NOTNULL)"
