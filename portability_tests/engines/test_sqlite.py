@@ -94,6 +94,35 @@ def test_tables_of_every_make_are_found(tmp_path: Path) -> None:
     assert tables["child"].foreign_keys[0].columns == ("p", "q")
 
 
+@pytest.mark.parametrize("declared", ["TEXT", "REAL", "BLOB", "INTEGER", "DATETIME"])
+def test_columns_may_have_a_collation_that_only_the_application_knows(
+    tmp_path: Path, declared: str
+) -> None:
+    engine = database(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
+        connection.create_collation("localized", lambda a, b: (a > b) - (a < b))
+        connection.execute(f"CREATE TABLE t (n {declared} COLLATE localized)")
+        connection.execute("INSERT INTO t VALUES ('a'), ('b')")
+        connection.commit()
+    with engine.snapshot() as snapshot:
+        table = table_named(snapshot, "t")
+        assert read_all(snapshot, Selection(table))["all"] == [("a",), ("b",)]
+        assert sum(len(columns[0]["text"]) for columns in snapshot.values(table)) == 2
+
+
+def test_a_key_that_is_called_what_a_query_calls_its_columns_keeps_its_order(
+    tmp_path: Path,
+) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (c1_text TEXT PRIMARY KEY, weight TEXT) WITHOUT ROWID",
+        "INSERT INTO t VALUES ('a', 'z'), ('b', 'y')",
+    )
+    with engine.snapshot() as snapshot:
+        rows = read_all(snapshot, Selection(table_named(snapshot, "t")))["all"]
+    assert rows == [("a", "z"), ("b", "y")]
+
+
 def test_text_that_is_not_utf8_is_kept_as_bytes_and_counted(tmp_path: Path) -> None:
     engine = database(
         tmp_path,

@@ -93,7 +93,9 @@ class Scan:
     def ordered_rows(self, within: str) -> str:
         """The same with ``ORDER BY`` the table's stable order."""
         table = self.selection.table
-        order = f" ORDER BY {', '.join(table.order_by)}" if table.order_by else ""
+        # A name alone would be taken for what is selected under that name.
+        own = [f"{identifier(table.name)}.{name}" for name in table.order_by]
+        order = f" ORDER BY {', '.join(own)}" if own else ""
         if not self.indexed or self.row_id is None:
             return self.rows(within) + order
         # The index finds the row ids, which are then visited in order: no sort of whole rows.
