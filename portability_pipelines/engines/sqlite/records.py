@@ -19,7 +19,7 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import StorageClass
 from portability_pipelines.engines.base import Contents, UnexpectedKindError
 from portability_pipelines.engines.sqlite.adbc import Connection
-from portability_pipelines.engines.sqlite.kinds import CLASSES, kinded, seeded
+from portability_pipelines.engines.sqlite.kinds import CLASSES, abreast, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.periods import split
 from portability_pipelines.engines.sqlite.scans import Scan
@@ -76,7 +76,7 @@ class SqliteRecords:
         columns, scanned = self._selection.table.columns, self._scan.ordered_rows(part)
         skip = 1
         most = rows_at_once(connection, self._scan, part)
-        for batch in connection.batches(seeded(columns, self._kinds, scanned), most):
+        for batch in abreast(connection, seeded(columns, self._kinds, scanned), most):
             yield batch.slice(skip)
             skip = 0
 

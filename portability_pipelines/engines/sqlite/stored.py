@@ -13,8 +13,8 @@ from portability_pipelines.domain.documents import Value
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Column, Table
 from portability_pipelines.engines.base import Contents, KindedColumn
-from portability_pipelines.engines.sqlite.adbc import Connection
-from portability_pipelines.engines.sqlite.kinds import CLASSES, kinded, seeded
+from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
+from portability_pipelines.engines.sqlite.kinds import CLASSES, abreast, kinded, seeded
 from portability_pipelines.engines.sqlite.records import SqliteRecords, readable
 from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.engines.sqlite.schema import identifier
@@ -55,7 +55,7 @@ class StoredSqliteRecords(SqliteRecords):
         kinds = [CLASSES] * len(given)
         scanned = f"FROM {identifier(table.name)} WHERE {_one_of(table, columns, values)}"
         skip = 1
-        for batch in self._connections[0].batches(seeded(given, kinds, scanned)):
+        for batch in abreast(self._connections[0], seeded(given, kinds, scanned), BATCH_ROWS):
             rows = batch.slice(skip)
             arrays = [_found(column, kinded(rows, i, CLASSES)) for i, column in enumerate(given)]
             yield pa.RecordBatch.from_arrays(arrays, list(wanted))

@@ -16,6 +16,7 @@ from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import Column, StorageClass
 from portability_pipelines.engines.base import Contents
 from portability_pipelines.engines.sqlite.adbc import Connection
+from portability_pipelines.engines.sqlite.expressions import balanced
 from portability_pipelines.engines.sqlite.kinds import CLASSES
 from portability_pipelines.engines.sqlite.periods import between, grouped_by_month
 from portability_pipelines.engines.sqlite.scans import Scan, leads_an_index, source
@@ -24,12 +25,17 @@ from portability_pipelines.engines.sqlite.schema import has_real_affinity, ident
 EXACT_IN_DOUBLE = 2**53
 """Reals hold every integer between this and its negative, and not every one beyond."""
 
+# Six counts are taken of each, and a query gives 2000 columns at most.
+_COLUMNS_AT_ONCE = 300
+
 
 def survey(connections: Sequence[Connection], scan: Scan) -> dict[Period, Contents]:
     """Rows and columns of every period of a selection; all of ``connections`` share the work."""
     overall = _overall(connections, scan)
     mixed = mixed_columns(connections, scan) if overall["misfits"] else []
-    detail = _classes_by_period(connections[0], scan, mixed) if mixed else {}
+    detail: dict[tuple[Period, int], ColumnEntry] = {}
+    for start in range(0, len(mixed), _COLUMNS_AT_ONCE):
+        detail |= _classes_by_period(connections[0], scan, mixed[start : start + _COLUMNS_AT_ONCE])
     return _contents(connections[0], replace(scan, counted=overall["n"]), detail)
 
 
@@ -56,7 +62,7 @@ def _contents(
 
 def _overall(connections: Sequence[Connection], scan: Scan) -> Counter[str]:
     """How many rows there are, and how many of them have a value of an unexpected kind."""
-    misfits = " OR ".join(map(_misfit, scan.selection.table.columns))
+    misfits = balanced("OR", list(map(_misfit, scan.selection.table.columns)))
     counts = f"count(*) AS n, count(*) FILTER (WHERE {misfits}) AS misfits"
     return _summed(connections, scan, counts)
 

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from portability_pipelines.domain.tables import Selection, Table
 from portability_pipelines.engines.base import KindedColumn
 from portability_pipelines.engines.sqlite.adbc import Connection
-from portability_pipelines.engines.sqlite.kinds import CLASSES, kinded, seeded
+from portability_pipelines.engines.sqlite.kinds import CLASSES, abreast, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.scans import EVERYTHING, Scan, source
 from portability_pipelines.engines.sqlite.survey import mixed_columns
@@ -43,7 +43,7 @@ class SqliteValues:
         scanned = self._scan.ordered_rows(EVERYTHING)
         skip = 1
         most = rows_at_once(connection, self._scan, EVERYTHING)
-        for batch in connection.batches(seeded(self._columns, kinds, scanned), most):
+        for batch in abreast(connection, seeded(self._columns, kinds, scanned), most):
             rows = batch.slice(skip)
             yield [kinded(rows, i, own) for i, own in enumerate(kinds)]
             skip = 0

@@ -7,7 +7,7 @@ others without a word, and a guard beside the columns finds those.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -16,7 +16,8 @@ import pyarrow as pa
 from portability_pipelines.domain.tables import Column
 from portability_pipelines.engines.base import KindedColumn
 from portability_pipelines.engines.sqlite.adbc import Connection
-from portability_pipelines.engines.sqlite.kinds import CLASSES, Kinds, chosen, kinded
+from portability_pipelines.engines.sqlite.expressions import balanced
+from portability_pipelines.engines.sqlite.kinds import CLASSES, Kinds, abreast, chosen, kinded
 from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.engines.sqlite.schema import (
     has_real_affinity,
@@ -41,8 +42,8 @@ class Window:
 
     def again(self, column: Column) -> KindedColumn:
         """``column`` of these rows by the kinds that its values have."""
-        sql = chosen([column], [CLASSES], self._scanned)
-        return kinded(_first(self._connection, sql, self._most_rows), 0, CLASSES)
+        queries = chosen([column], [CLASSES], self._scanned)
+        return kinded(_first(self._connection, queries, self._most_rows), 0, CLASSES)
 
 
 class Windows:
@@ -57,8 +58,8 @@ class Windows:
         self._columns = scan.selection.table.columns
         self.kinds: Kinds = [(column.expected,) for column in self._columns]
         self._signs = [_sign(column, thorough=thorough) for column in self._columns]
-        signs = " OR ".join(filter(None, self._signs))
-        self._guard = {_GUARD: f"CASE WHEN {signs} THEN 1 END"} if signs else {}
+        signs = list(filter(None, self._signs))
+        self._guard = {_GUARD: f"CASE WHEN {balanced('OR', signs)} THEN 1 END"} if signs else {}
 
     def read(self, connection: Connection, part: str) -> Iterator[Window]:
         """The windows of one part of the scan."""
@@ -66,8 +67,8 @@ class Windows:
         within = part
         while True:
             scanned = self._scan.ordered_rows(within)
-            sql = chosen(self._columns, self.kinds, scanned, self._guard)
-            batch = _first(connection, sql, most)
+            queries = chosen(self._columns, self.kinds, scanned, self._guard)
+            batch = _first(connection, queries, most)
             if batch is None:
                 return
             yield Window(batch, self._mixed(batch), connection, scanned, most)
@@ -93,9 +94,9 @@ class Windows:
         )
 
 
-def _first(connection: Connection, sql: str, most_rows: int) -> pa.RecordBatch | None:
-    """The first ``most_rows`` rows that ``sql`` gives; None for no rows."""
-    with closing(connection.batches(sql, most_rows)) as batches:
+def _first(connection: Connection, queries: Sequence[str], most_rows: int) -> pa.RecordBatch | None:
+    """The first ``most_rows`` rows that ``queries`` give; None for no rows."""
+    with closing(abreast(connection, queries, most_rows)) as batches:
         return next(batches, None)
 
 
