@@ -10,6 +10,7 @@ import dagster as dg
 
 from portability_pipelines.catalog import archives as catalog
 from portability_pipelines.domain.declarations import Database, Exports, TableDeclaration
+from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
 from portability_pipelines.engines.base import Snapshot
@@ -39,6 +40,11 @@ class Wanted:
     table: TableDeclaration
     key: dg.AssetKey
     undated: bool = False
+
+    @property
+    def monthly(self) -> bool:
+        """Whether the asset has a partition for each month."""
+        return self.table.month_column is not None and not self.undated
 
     @property
     def period(self) -> Period:
@@ -142,7 +148,7 @@ def _pending(
     one: Wanted,
 ) -> Pending:
     def write(archivist: Archivist) -> dict[Period, Written]:
-        months = months_asked_for(context, database, one.table)
+        months = months_asked_for(context, database, one)
         selection = select(snapshot, database, one.table, months, undated=one.undated)
         written: dict[Period, Written] = {}
         for turn in selection.in_turns(PERIODS_AT_ONCE):
@@ -158,14 +164,26 @@ def _pending(
 
 
 def months_asked_for(
-    context: dg.AssetExecutionContext, database: Database, table: TableDeclaration
+    context: dg.AssetExecutionContext, database: Database, one: Wanted
 ) -> tuple[Month, ...]:
-    """The months of the run's partitions; without partitions, all months there are."""
-    if not table.month_column:
-        return ()
-    if not context.has_partition_key and not context.has_partition_key_range:
+    """The months of the run's partitions; all there are, for the rows that no month claims."""
+    if one.undated:
         return all_months(database, datetime.now(UTC))
-    return tuple(Month.parse(key) for key in context.partition_keys)
+    return tuple(Month.parse(key) for key in partitions_of(context, one))
+
+
+def partitions_of(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, one: Wanted
+) -> list[str]:
+    """The run's partitions, where the asset has any; a run may be of other assets as well."""
+    if not one.monthly:
+        return []
+    if not context.has_partition_key and not context.has_partition_key_range:
+        raise RefusedError(
+            f"{one.key.to_user_string()} is made by month, and the run names no month",
+            "Launch it with a partition, such as --partition 2026-10-01.",
+        )
+    return list(context.partition_keys)
 
 
 def _checks(
@@ -224,8 +242,9 @@ def _manifests(
     context: dg.AssetCheckExecutionContext, store: Store, database: Database, one: Wanted
 ) -> list[Manifest]:
     """The archive of each of the run's periods, as it was last reported."""
-    partitioned = context.has_partition_key or context.has_partition_key_range
-    partitions = {str(Month.parse(k)): k for k in context.partition_keys} if partitioned else {}
+    partitions: dict[str, str | None] = {
+        str(Month.parse(key)): key for key in partitions_of(context, one)
+    }
     return [
         catalog.require(
             store,

@@ -111,7 +111,7 @@ def _migrate(
     migration: Migration,
     one: Wanted,
 ) -> dg.MaterializeResult[Any]:
-    months = months_asked_for(context, database, one.table)
+    months = months_asked_for(context, database, one)
     selection = select(snapshot, database, one.table, months, undated=one.undated)
     records = snapshot.read_stored(selection)
     say = Progress(f"{one.table.name} to MongoDB ({selection.span})", context.log.info)
@@ -151,7 +151,6 @@ def _describe(
     verified: Mapping[Period, Verification],
     seconds: float,
 ) -> None:
-    partitioned = context.has_partition_key or context.has_partition_key_range
     for period, found in counts.items():
         metadata: dict[str, Any] = {
             "rows": found.source,
@@ -167,7 +166,7 @@ def _describe(
             "seconds": round(seconds, 3),
             "collection": collection_name(one.table),
         }
-        if partitioned:
+        if one.monthly:
             metadata["dagster/partition_row_count"] = found.source
             context.add_asset_metadata(metadata, one.key, Month.parse(period).partition_key)
         else:

@@ -308,6 +308,47 @@ def test_a_damaged_archive_fails_its_blocking_check_and_is_mended_by_running_aga
     assert len(kept) == 2, "a new archive beside the damaged one"
 
 
+UNDATED = dg.AssetKey(["shop", "exports", "user_activity__undated"])
+
+
+def test_a_month_and_the_undated_rows_may_be_launched_together(
+    source: Path, make_store_url: MakeStoreUrl, staging_root: Path, instance: dg.DagsterInstance
+) -> None:
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute("UPDATE user_activity SET timestamp = 'soon' WHERE rowid % 9 = 0")
+        (undated,) = connection.execute(
+            "SELECT count(*) FROM user_activity WHERE timestamp = 'soon'"
+        ).fetchone()
+        connection.commit()
+    url = make_store_url("local")
+    job = definitions(declared(source), url).resolve_implicit_global_asset_job_def()
+
+    result = job.execute_in_process(
+        instance=instance, partition_key="2026-03-01", asset_selection=[KEY, UNDATED]
+    )
+
+    found = {m.period: m.rows for m in held(url, staging_root)}
+    assert set(found) == {"2026-03", "undated"}
+    alone = run(definitions(declared(source), url), "shop_whole_exports", instance)
+    assert alone.success
+    of_table = [m for m in held(url, staging_root) if m.dataset == "user_activity"]
+    assert {m.period: m.rows for m in of_table} == found
+    assert len(of_table) == 2
+    assert found["undated"] >= undated > 0
+    checks = [c for c in result.get_asset_check_evaluations() if c.check_name == "equals_source"]
+    assert {(c.asset_key, c.passed) for c in checks} == {(KEY, True), (UNDATED, True)}
+
+
+def test_a_run_that_names_no_month_is_refused(
+    source: Path, make_store_url: MakeStoreUrl, staging_root: Path, instance: dg.DagsterInstance
+) -> None:
+    url = make_store_url("local")
+    result = run(definitions(declared(source), url), "shop_exports", instance)
+    assert not result.success
+    assert "is made by month, and the run names no month" in failure(result)
+    assert held(url, staging_root) == []
+
+
 def test_a_downstream_asset_is_handed_a_lazy_archive(
     source: Path,
     make_store_url: MakeStoreUrl,
