@@ -14,13 +14,10 @@ _NAME = "intent.json"
 
 @dataclass(frozen=True)
 class Intent:
-    """The store, and the prefix in it, that the staged files are bound for.
-
-    No ``prefix``: nothing in the store depends on the folder.
-    """
+    """The store, and the prefix in it, that the staged files are bound for."""
 
     store_url: str
-    prefix: str | None
+    prefix: str
 
 
 def write_intent(place: Path, intent: Intent) -> None:
@@ -36,7 +33,7 @@ def write_intent(place: Path, intent: Intent) -> None:
 
 
 def read_intent(place: Path) -> Intent | None:
-    """The intent in ``place``; ``None`` where the writer died before it was given the folder."""
+    """The intent in ``place``; ``None`` where nothing in a store depends on the folder."""
     path = place / _NAME
     try:
         return Intent(**json.loads(path.read_bytes()))

@@ -3,7 +3,7 @@
 Under the staging root each writer has ``stage-<random>/``:
 
 - ``lock``: held with ``flock`` while the writer lives; the kernel drops it when the process dies.
-- ``intent.json``: the store and the prefix that the archive is bound for.
+- ``intent.json``: the store and the prefix that the archive is bound for, if it is for one.
 - ``files/``: what the writer is given.
 
 The root's own ``.lock`` is held while a folder is created or judged, so no folder is ever judged
@@ -89,7 +89,7 @@ class Staging:
             )
         place = next((p for p in source.parents if p.parent == self.root), None)
         intent = place and read_intent(place)
-        if not intent or intent.prefix is None or not within(key, intent.prefix):
+        if not intent or not within(key, intent.prefix):
             raise RefusedError(
                 f"{source.name} was not staged for {key}",
                 "Write it into the folder that stage() gives for the prefix of that key.",
@@ -118,7 +118,8 @@ class Staging:
             try:
                 held.callback(os.close, locked(place / "lock"))
                 (place / "files").mkdir(mode=0o700)
-                write_intent(place, Intent(self._store_url, prefix))
+                if prefix is not None:
+                    write_intent(place, Intent(self._store_url, prefix))
             except BaseException:
                 shutil.rmtree(place)
                 raise
