@@ -13,9 +13,10 @@ from pyarrow import ipc
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.formats.base import RecordWriter
 
-# Small, so that a small export is written while it is still being read; the next ones are larger.
+# What is left when all is read, nothing is read beside: so a group is small beside those before it.
 _FIRST_GROUP_BYTES = 1 << 20
 _GROUP_BYTES = 4 << 20
+_SHARE = 4
 _GROUP_ROWS = 65_536
 _READ_ROWS = 32_768
 
@@ -78,20 +79,21 @@ class _RowGroups:
         self._batches: list[pa.RecordBatch] = []
         self._rows = 0
         self._bytes = 0
-        self._most_bytes = _FIRST_GROUP_BYTES
+        self._written_bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._batches.append(_own(batch))
         self._rows += batch.num_rows
         self._bytes += batch.nbytes
-        if self._rows >= _GROUP_ROWS or self._bytes >= self._most_bytes:
+        most_bytes = min(_GROUP_BYTES, max(_FIRST_GROUP_BYTES, self._written_bytes // _SHARE))
+        if self._rows >= _GROUP_ROWS or self._bytes >= most_bytes:
             self.flush()
-            self._most_bytes = min(2 * self._most_bytes, _GROUP_BYTES)
 
     def flush(self) -> None:
         if self._rows:
             table = pa.Table.from_batches(self._batches)
             self._writer.write_table(table, row_group_size=_GROUP_ROWS)
+        self._written_bytes += self._bytes
         self._batches, self._rows, self._bytes = [], 0, 0
 
 
