@@ -12,7 +12,7 @@ import pytest
 
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.tables import Selection
-from portability_pipelines.engines.sqlite import adbc, weights
+from portability_pipelines.engines.sqlite import adbc, scans, weights
 from portability_pipelines.engines.sqlite.engine import SqliteSnapshot
 from portability_tests.engines.databases import database, numbers, read_all, table_named
 from portability_tests.engines.test_sqlite_values import stored_values
@@ -92,6 +92,27 @@ def test_a_small_database_of_long_rows_is_read_in_small_batches(tmp_path: Path) 
     with engine.snapshot() as snapshot:
         found = list(sizes(snapshot))
     assert max(size for _, size in found) <= 2 * weights.BLOCK_BYTES
+
+
+def test_long_rows_that_come_later_make_the_batches_after_them_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "BLOCK_BYTES", BLOCK)
+    for module in (weights, scans):
+        monkeypatch.setattr(module, "BATCH_ROWS", 1024)
+    monkeypatch.setattr(scans, "_NARROWEST", 1024)
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (i INTEGER PRIMARY KEY, b TEXT)",
+        f"INSERT INTO t SELECT i, printf('%.*c', iif(i < 2048, 9, 2000), 'x') "
+        f"FROM ({numbers(10_000)})",
+    )
+    with engine.snapshot() as snapshot:
+        found = list(sizes(snapshot))
+        connections = len(snapshot.connections)
+    assert sum(rows for rows, _ in found) == 2 * 10_000
+    large = [size for _, size in found if size > 2 * BLOCK]
+    assert 0 < len(large) <= 2 * connections, "only what was begun before long rows were seen"
 
 
 def test_ordinary_rows_are_read_in_full_batches(

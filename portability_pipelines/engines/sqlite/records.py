@@ -23,7 +23,7 @@ from portability_pipelines.engines.sqlite.kinds import CLASSES, abreast, kinded,
 from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.periods import split
 from portability_pipelines.engines.sqlite.scans import Scan
-from portability_pipelines.engines.sqlite.weights import rows_at_once
+from portability_pipelines.engines.sqlite.weights import Weights
 from portability_pipelines.engines.sqlite.windows import Windows
 from portability_pipelines.formats.records import ARROW_TYPES, records_schema
 
@@ -44,6 +44,7 @@ class SqliteRecords:
         self._counting = Lock()
         self._connections = connections
         self._scan = scan
+        self._weights = Weights(scan)
         self._trusted = trusted
         self._selection = scan.selection
         self._kinds = [_kinds(contents, i) for i in range(len(scan.selection.table.columns))]
@@ -75,8 +76,9 @@ class SqliteRecords:
             return
         columns, scanned = self._selection.table.columns, self._scan.ordered_rows(part)
         skip = 1
-        most = rows_at_once(connection, self._scan, part)
+        most = self._weights.rows_at_once(connection, part)
         for batch in abreast(connection, seeded(columns, self._kinds, scanned), most):
+            self._weights.saw(batch)
             yield batch.slice(skip)
             skip = 0
 

@@ -14,7 +14,7 @@ from portability_pipelines.engines.sqlite.kinds import CLASSES, abreast, kinded,
 from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.scans import EVERYTHING, Scan, source
 from portability_pipelines.engines.sqlite.survey import mixed_columns
-from portability_pipelines.engines.sqlite.weights import rows_at_once
+from portability_pipelines.engines.sqlite.weights import Weights
 from portability_pipelines.engines.sqlite.windows import Windows
 
 
@@ -42,7 +42,7 @@ class SqliteValues:
         kinds = [CLASSES if i in mixed else own for i, own in enumerate(self._windows.kinds)]
         scanned = self._scan.ordered_rows(EVERYTHING)
         skip = 1
-        most = rows_at_once(connection, self._scan, EVERYTHING)
+        most = Weights(self._scan).rows_at_once(connection, EVERYTHING)
         for batch in abreast(connection, seeded(self._columns, kinds, scanned), most):
             rows = batch.slice(skip)
             yield [kinded(rows, i, own) for i, own in enumerate(kinds)]

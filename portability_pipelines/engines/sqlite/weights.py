@@ -11,6 +11,7 @@ from contextlib import closing
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from portability_pipelines.domain.tables import Column
 from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
@@ -24,39 +25,56 @@ BLOCK_BYTES = 16 << 20
 
 SMALL_DATABASE_BYTES = 1 << 30
 """No batch of what is stored in so many bytes can be too much for 32 bits, so that it is enough to
-look at the first rows of every part."""
+look at the first rows, and at every batch that was read."""
 
 _GLANCE_ROWS = 64
 _CELL_BYTES = 8
 
 
-def rows_at_once(connection: Connection, scan: Scan, part: str) -> int:
-    """How many rows of ``part`` a batch may hold: a power of two, at most ``BATCH_ROWS``.
+class Weights:
+    """How many rows of ``scan`` a batch may hold; is to be told of every batch that was read."""
 
-    Takes a pass over the rows, without their long values, where the database is not small.
-    """
-    weight = _weight(scan.selection.table.columns)
-    weights = f"SELECT {weight} AS weight {scan.ordered_rows(part)}"
-    if _is_light(connection, scan, f"{weights} LIMIT {_GLANCE_ROWS}"):
-        return BATCH_ROWS
-    heaviest = _heaviest_blocks(connection, weights)
-    most = heaviest[0] + BLOCK_BYTES
-    return 1 << (int(np.count_nonzero(heaviest <= most)) - 1)
+    def __init__(self, scan: Scan) -> None:
+        self._scan = scan
+        self._weight = _weight(scan.selection.table.columns)
+        self._light: bool | None = None
+
+    def rows_at_once(self, connection: Connection, part: str) -> int:
+        """How many rows of ``part`` a batch may hold: a power of two, at most ``BATCH_ROWS``.
+
+        Takes a pass over the rows, without their long values, where the database is not small or
+        where long rows were seen.
+        """
+        weights = f"SELECT {self._weight} AS weight {self._scan.ordered_rows(part)}"
+        if self._light is None:
+            self._light = self._looks_light(connection, f"{weights} LIMIT {_GLANCE_ROWS}")
+        if self._light:
+            return BATCH_ROWS
+        heaviest = _heaviest_blocks(connection, weights)
+        most = heaviest[0] + BLOCK_BYTES
+        return 1 << (int(np.count_nonzero(heaviest <= most)) - 1)
+
+    def saw(self, batch: pa.RecordBatch) -> None:
+        """Take notice of a batch: after one of long rows nothing is taken for light."""
+        if batch.num_rows and not _is_light(batch.nbytes / batch.num_rows):
+            self._light = False
+
+    def _looks_light(self, connection: Connection, first: str) -> bool:
+        """Whether a batch may be full, as far as the ``first`` rows show and the database is small.
+
+        What is computed when it is read may be more than the database holds.
+        """
+        if any(column.generated for column in self._scan.selection.table.columns):
+            return False
+        (found,) = connection.rows(
+            "SELECT page_count * page_size AS size, "
+            f"(SELECT avg(weight) FROM ({first})) AS mean FROM pragma_page_count, pragma_page_size"
+        )
+        return bool(_is_light(found["mean"] or 0) and found["size"] <= SMALL_DATABASE_BYTES)
 
 
-def _is_light(connection: Connection, scan: Scan, first: str) -> bool:
-    """Whether a batch may be full, as far as the ``first`` rows show and the database is small.
-
-    What is computed when it is read may be more than the database holds.
-    """
-    if any(column.generated for column in scan.selection.table.columns):
-        return False
-    (found,) = connection.rows(
-        f"SELECT page_count * page_size AS size, (SELECT avg(weight) FROM ({first})) AS mean "
-        "FROM pragma_page_count, pragma_page_size"
-    )
-    light = (found["mean"] or 0) * BATCH_ROWS <= BLOCK_BYTES
-    return bool(light and found["size"] <= SMALL_DATABASE_BYTES)
+def _is_light(row_bytes: float) -> bool:
+    return row_bytes * BATCH_ROWS <= BLOCK_BYTES
 
 
 def _heaviest_blocks(connection: Connection, weights: str) -> npt.NDArray[np.int64]:

@@ -24,7 +24,7 @@ from portability_pipelines.engines.sqlite.schema import (
     has_text_affinity,
     identifier,
 )
-from portability_pipelines.engines.sqlite.weights import rows_at_once
+from portability_pipelines.engines.sqlite.weights import Weights
 from portability_pipelines.formats.records import ARROW_TYPES
 
 _GUARD = "unexpected"
@@ -55,6 +55,7 @@ class Windows:
 
     def __init__(self, scan: Scan, *, thorough: bool) -> None:
         self._scan = scan
+        self._weights = Weights(scan)
         self._columns = scan.selection.table.columns
         self.kinds: Kinds = [(column.expected,) for column in self._columns]
         self._signs = [_sign(column, thorough=thorough) for column in self._columns]
@@ -63,7 +64,7 @@ class Windows:
 
     def read(self, connection: Connection, part: str) -> Iterator[Window]:
         """The windows of one part of the scan."""
-        most = rows_at_once(connection, self._scan, part)
+        most = self._weights.rows_at_once(connection, part)
         within = part
         while True:
             scanned = self._scan.ordered_rows(within)
@@ -71,6 +72,7 @@ class Windows:
             batch = _first(connection, queries, most)
             if batch is None:
                 return
+            self._weights.saw(batch)
             yield Window(batch, self._mixed(batch), connection, scanned, most)
             if batch.num_rows < most:
                 return
