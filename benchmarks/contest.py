@@ -77,12 +77,16 @@ class Outcome:
 
 
 def hold(contestants: Sequence[Contestant], task: Task, rounds: int, folder: Path) -> list[Outcome]:
-    """Every contestant once, uncounted, to warm the caches; then ``rounds`` times in turn."""
+    """Every contestant once, uncounted, to warm the caches; then ``rounds`` times in turn.
+
+    Another one begins every round, so that nobody always comes after the same one.
+    """
     outcomes = [Outcome(each, fault=_missing(each)) for each in contestants]
     for number in range(rounds + 1):
-        for place, outcome in enumerate(outcomes):
-            if not outcome.fault:
-                ran = _once(outcome, task, folder / str(place))
+        for turn in range(len(outcomes)):
+            place = (number + turn) % len(outcomes)
+            if not outcomes[place].fault:
+                ran = _once(outcomes[place], task, folder / str(place))
                 outcomes[place] = replace(ran, runs=()) if number == 0 else ran
     return outcomes
 
