@@ -1,0 +1,37 @@
+"""Loading what is declared under ``defs/``, where a mistake is one error that says where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+from pydantic import ValidationError
+
+from portability_pipelines.domain.errors import RefusedError
+
+
+def declared_definitions(path_within_project: Path) -> dg.Definitions:
+    """Everything declared under the project's ``defs/``; reads its files and nothing else.
+
+    Raises ``RefusedError`` with the file and line of a mistake; what the schema does not know is a
+    ``ValidationError`` of pydantic's, with both as well.
+    """
+    tree = dg.ComponentTree.for_project(path_within_project)
+    with _mistakes_alone():
+        return tree.build_defs()
+
+
+@contextmanager
+def _mistakes_alone() -> Iterator[None]:
+    """Raise what is wrong with a declaration without the errors that Dagster puts around it."""
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, RefusedError | ValidationError):
+            cause = cause.__cause__
+        if cause is None:
+            raise
+        raise cause from None
