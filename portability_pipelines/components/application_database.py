@@ -4,10 +4,12 @@ It turns a YAML file into a ``domain.declarations.Database`` and hands it to
 ``orchestration.build.database_definitions``, which Python users call directly.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 import dagster as dg
+from dagster_shared.yaml_utils.source_position import SourcePositionTree
 from pydantic import BaseModel, Field
 
 from portability_pipelines.domain import declarations
@@ -126,36 +128,39 @@ class ApplicationDatabase(dg.Component):
         cls, attributes: BaseModel | None, context: dg.ComponentLoadContext
     ) -> "ApplicationDatabase":
         """Take the declaration from YAML, with the lines that later errors will name."""
+        tree = context.resolution_context.source_position_tree
+        places = dict(_places(tree.children.get("attributes", tree))) if tree else {}
         if not isinstance(attributes, Attributes):
             raise RefusedError("A database is declared without attributes", "Give it a name.")
-        return cls(_declared(attributes, _Places(context.resolution_context)))
+        return cls(_declared(attributes, places))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets, checks, jobs and schedules of the declared database; no I/O."""
         return database_definitions(self.database)
 
 
-class _Places:
-    """The lines of a YAML file."""
-
-    def __init__(self, context: dg.ResolutionContext) -> None:
-        self._tree = context.source_position_tree
-
-    def of(self, *path: str | int) -> declarations.Place | None:
-        """Where the attribute at ``path`` stands; None where there is no file."""
-        if self._tree is None:
-            return None
-        found, _ = self._tree.lookup_closest_and_path(["attributes", *path], trace=None)
-        file, here = Path(found.filename), Path.cwd()
-        shown = file.relative_to(here) if file.is_relative_to(here) else file
-        return declarations.Place(str(shown), found.start.line)
+def place_in(file: Path, line: int) -> declarations.Place:
+    """A line of ``file``, whose path counts from the current folder where it lies in there."""
+    here = Path.cwd()
+    return declarations.Place(
+        str(file.relative_to(here) if file.is_relative_to(here) else file), line
+    )
 
 
-def _declared(attributes: Attributes, places: _Places) -> declarations.Database:
+def _places(tree: SourcePositionTree, path: str = "") -> Iterator[tuple[str, declarations.Place]]:
+    """Where each attribute at or below ``path`` stands."""
+    yield path, place_in(Path(tree.position.filename), tree.position.start.line)
+    for name, child in tree.children.items():
+        yield from _places(child, f"{path}.{name}" if path else str(name))
+
+
+def _declared(
+    attributes: Attributes, places: Mapping[str, declarations.Place]
+) -> declarations.Database:
     exports, backup, migration = attributes.exports, attributes.backup, attributes.migration
     return declarations.Database(
         name=attributes.name,
-        source=_source(attributes.source, places),
+        source=declarations.SourceReference(**attributes.source.model_dump()),
         first_month=_month(attributes.first_month, places),
         tables=_tables(attributes.tables, places),
         timezone=attributes.timezone,
@@ -165,35 +170,29 @@ def _declared(attributes: Attributes, places: _Places) -> declarations.Database:
         migration=declarations.Migration(**migration.model_dump()) if migration else None,
         owners=tuple(attributes.owners),
         schedules_run=attributes.schedules_run,
+        places=places,
     )
 
 
-def _source(source: Source, places: _Places) -> declarations.SourceReference:
-    place = places.of("source")
-    if (source.path is None) == (source.path_env is None):
-        raise RefusedError(
-            f"{place}: source needs a path", "Give exactly one of path and path_env."
-        )
-    return declarations.SourceReference(source.engine, source.path, source.path_env, place)
-
-
-def _month(month: str, places: _Places) -> Month:
+def _month(month: str, places: Mapping[str, declarations.Place]) -> Month:
     try:
         return Month.parse(month)
     except RefusedError as error:
-        where = places.of("first_month")
-        raise RefusedError(f"{where}: {error.message}", error.advice) from error
+        where = declarations.at(places.get("first_month"))
+        raise RefusedError(f"{where}{error.message}", error.advice) from error
 
 
-def _tables(tables: list[Table], places: _Places) -> tuple[declarations.TableDeclaration, ...]:
+def _tables(
+    tables: list[Table], places: Mapping[str, declarations.Place]
+) -> tuple[declarations.TableDeclaration, ...]:
     declared: list[declarations.TableDeclaration] = []
     for i, table in enumerate(tables):
-        place = places.of("tables", i)
+        place = places.get(f"tables.{i}")
         for other in declared:
             if folded(table.name) == folded(other.name):
                 also = "" if table.name == other.name else f", also as {other.name!r}"
                 raise RefusedError(
-                    f"{place}: table {table.name!r} is declared twice{also}",
+                    f"{declarations.at(place)}table {table.name!r} is declared twice{also}",
                     "Remove one of the two.",
                 )
         fields = {**table.model_dump(), "unique_by": tuple(table.unique_by), "place": place}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from portability_pipelines.domain.months import Month
@@ -24,6 +25,11 @@ class Place:
         return f"{self.file}:{self.line}"
 
 
+def at(place: Place | None) -> str:
+    """How an error about what stands at ``place`` begins; empty where that is not known."""
+    return f"{place}: " if place else ""
+
+
 @dataclass(frozen=True)
 class SourceReference:
     """How a database is reached: by ``path``, or by the path in the variable ``path_env``."""
@@ -31,7 +37,6 @@ class SourceReference:
     engine: str
     path: str | None = None
     path_env: str | None = None
-    place: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,10 @@ class Migration:
 
 @dataclass(frozen=True)
 class Database:
-    """One declared database. A part that is None is not wanted."""
+    """One declared database. A part that is None is not wanted.
+
+    ``places`` says where its attributes stand, such as ``backup.schedule`` and ``owners.0``.
+    """
 
     name: str
     source: SourceReference
@@ -90,3 +98,4 @@ class Database:
     migration: Migration | None = None
     owners: tuple[str, ...] = ()
     schedules_run: bool = True
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)

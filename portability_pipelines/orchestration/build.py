@@ -13,14 +13,18 @@ from portability_pipelines.orchestration.backups import (
 from portability_pipelines.orchestration.exports import export_assets
 from portability_pipelines.orchestration.io_managers import ArchiveIOManager
 from portability_pipelines.orchestration.jobs import Proven, monthly_job, plain_job
-from portability_pipelines.orchestration.keys import require_name, table_key
+from portability_pipelines.orchestration.keys import table_key
 from portability_pipelines.orchestration.migrations import migration_assets
 from portability_pipelines.orchestration.resources import Archives
+from portability_pipelines.orchestration.rules import require_sound
 
 
 def database_definitions(database: Database) -> dg.Definitions:
-    """Everything that a declared database asks for; needs ``project_definitions`` beside it."""
-    require_name(database)
+    """Everything that a declared database asks for; needs ``project_definitions`` beside it.
+
+    Raises ``RefusedError`` where the declaration breaks one of ``rules``.
+    """
+    require_sound(database)
     made = _made(database)
     parts = [part for some in made.values() for part in some]
     checks = [part for part in parts if isinstance(part, dg.AssetChecksDefinition)]

@@ -15,18 +15,6 @@ from portability_pipelines.domain.declarations import Database, TableDeclaration
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month, months_between
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-
-
-def require_name(database: Database) -> None:
-    """Refuse a database name that Dagster could not use in the names of jobs and assets."""
-    if not _NAME.fullmatch(database.name):
-        at = f"{database.source.place}: " if database.source.place else ""
-        raise RefusedError(
-            f"{at}{database.name!r} cannot name a database",
-            "Begin with a letter and use letters, digits and underscores only.",
-        )
-
 
 def require_collections(database: Database) -> None:
     """Refuse two tables that would be migrated to one collection, and name the second's line."""

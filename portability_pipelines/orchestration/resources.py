@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from pydantic import Field
 
-from portability_pipelines.domain.declarations import Database
+from portability_pipelines.domain.declarations import Database, at
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.engines.base import Engine
@@ -139,9 +139,9 @@ def source_engine(database: Database) -> Engine:
     if source.path_env is not None:
         path = os.environ.get(source.path_env)
         if not path:
-            at = f"{source.place}: " if source.place else ""
+            place = database.places.get("source.path_env")
             raise RefusedError(
-                f"{at}the environment variable {source.path_env} is not set",
+                f"{at(place)}the environment variable {source.path_env} is not set",
                 f"Set it to the path of the database {database.name!r}.",
             )
     return open_engine(source.engine, project_folder() / (path or ""), scratch_folder())

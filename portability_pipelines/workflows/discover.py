@@ -214,6 +214,6 @@ def _given(declared: Any, *left_out: str) -> dict[str, Any]:
     given = {}
     for one in fields(declared):
         value = getattr(declared, one.name)
-        if one.name not in ("place", *left_out) and value != one.default:
+        if one.name not in ("place", "places", *left_out) and value != one.default:
             given[one.name] = list(value) if isinstance(value, tuple) else value
     return given

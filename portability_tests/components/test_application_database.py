@@ -105,7 +105,7 @@ def test_a_table_is_declared_once_in_whatever_case(
         component = ApplicationDatabase.from_attributes_dict(attributes=attributes)
         assert tuple(table.name for table in component.database.tables) == names
         return
-    with pytest.raises(RefusedError, match=words):
+    with pytest.raises(RefusedError, match=f"^table {words}"):
         ApplicationDatabase.from_attributes_dict(attributes=attributes)
 
 

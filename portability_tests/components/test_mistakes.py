@@ -12,6 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from portability_pipelines.components.loading import declared_definitions
+from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.orchestration.build import project_definitions
 from portability_pipelines.workflows.discover import COMPONENT
 from portability_tests.projects import ProjectCopy
@@ -68,6 +69,14 @@ def changed(old: str, new: str) -> str:
     return YAML.replace(old, new)
 
 
+def refusal(load: Load, **files: str) -> str:
+    """What loading is refused with, where paths begin at ``defs/``."""
+    with pytest.raises(RefusedError) as refused:
+        load(**files)
+    assert refused.value.advice
+    return re.sub(r"project_\w+/", "", str(refused.value))
+
+
 def test_what_all_mistakes_are_made_in_is_right(load: Load) -> None:
     loaded = dg.Definitions.merge(load(shop=YAML), project_definitions())
     repository = loaded.get_repository_def()
@@ -76,6 +85,41 @@ def test_what_all_mistakes_are_made_in_is_right(load: Load) -> None:
         "0 3 * * *",
         "30 3 * * *",
     }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("name: shop\n", "name: 2shop\n", "'2shop' cannot name a database"),
+        ("name: shop\n", "name: restore\n", "'restore_backup', which is the one that restores"),
+        ("source:\n    path: shop.sqlite", "source: {}", "source needs a path"),
+        ("path: shop.sqlite", "path: ''", "path is empty"),
+        ("path: shop.sqlite", 'path: "{{ env.SHOP }}"', "path_env: SHOP_DATABASE"),
+        ("path: shop.sqlite", "path: \"{{ env('SHOP') }}\"", "path_env: SHOP_DATABASE"),
+        ("path: shop.sqlite", "path_env: ''", "'' cannot name an environment variable"),
+        ("path: shop.sqlite", 'path_env: "{{ env.X }}"', "cannot name an environment variable"),
+        ('"2026-01"', '"2026-13"', "'2026-13' is not a month"),
+        ("timezone: UTC", "timezone: Europe/Berln", "'Europe/Berln' is no time zone"),
+        ("timezone: UTC", "timezone: ''", "'' is no time zone"),
+        ("timezone: UTC", "timezone: utc", "'utc' is no time zone"),
+        ("timezone: UTC", "timezone: America", "'America' is no time zone"),
+        ("team:shop", "shop", "'shop' cannot own an asset"),
+        ("team:shop", "team:", "'team:' cannot own an asset"),
+        ("[parquet, csv]", "[csv, parquet, csv]", "formats name csv twice"),
+        ('"0 3 * * *', '"0 25 * * *', "'0 25 * * *' is no schedule"),
+        ("0 2 * * *", "nightly", "'nightly' is no schedule"),
+        ("0 2 * * *", "", "'' is no schedule"),
+        ("30 3 * * *", "0 0 31 4 *", "'0 0 31 4 *' is no schedule, or one that never comes due"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_file_and_line(
+    load: Load, old: str, new: str, words: str
+) -> None:
+    text = changed(old, new)
+    line = next(n for n, line in enumerate(text.splitlines(), 1) if line not in YAML.splitlines())
+    said = refusal(load, shop=text)
+    assert said.startswith(f"defs/shop/defs.yaml:{line}: "), said
+    assert words in said
 
 
 def test_what_the_schema_does_not_know_is_told_alone_in_whichever_file(load: Load) -> None:
@@ -92,17 +136,15 @@ def test_what_is_no_mistake_in_a_declaration_is_told_as_dagster_tells_it(load: L
 
 def test_dg_check_defs_prints_one_error(tmp_path: Path) -> None:
     copy = ProjectCopy.made(tmp_path)
-    text = copy.yaml.read_text().replace(
-        "path: .portability/sample/sample.sqlite", "engine: sqlite"
-    )
+    text = copy.yaml.read_text().replace("backup: {}", "backup: { schedule: nightly }")
     copy.yaml.write_text(text)
-    line = text[: text.index("source:")].count("\n") + 1
+    line = text[: text.index("nightly")].count("\n") + 1
     checked = copy.dg("check", "defs")
     said = checked.stdout + checked.stderr
     assert checked.returncode == 1
     assert (
-        f"RefusedError: portability_pipelines/defs/sample/defs.yaml:{line}: source needs a path. "
-        "Give exactly one of path and path_env."
+        f"RefusedError: portability_pipelines/defs/sample/defs.yaml:{line}: 'nightly' is no "
+        "schedule, or one that never comes due. Write the five fields of cron, such as "
     ) in said
     assert "ComponentTreeException" not in said
     assert said.count("Error: ") == 1

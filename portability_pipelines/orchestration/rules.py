@@ -1,0 +1,141 @@
+"""What a declaration may say; the rest is refused with its file and line, before anything runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+
+from portability_pipelines.domain.declarations import (
+    Database,
+    SourceReference,
+    at,
+)
+from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.orchestration.backups import restore_backup_job
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"[^\s={}$]+")
+_Rule = tuple[str, object, str, str]
+"""An attribute, whether it is wrong, what is wrong with it, and what to do."""
+
+
+def require_sound(database: Database) -> None:
+    """Refuse what Dagster would refuse later, and what would never run.
+
+    Raises ``RefusedError`` by the first rule that is broken. No I/O.
+    """
+    for attribute, wrong, message, advice in _rules(database):
+        if wrong:
+            raise RefusedError(f"{at(database.places.get(attribute))}{message}", advice)
+
+
+def _rules(database: Database) -> Iterator[_Rule]:
+    """Every rule; a later one may rely on those before it, as they are tried in this order."""
+    yield from _name_rules(database)
+    yield from _source_rules(database.source)
+    yield from _time_rules(database)
+    for i, owner in enumerate(database.owners):
+        yield (
+            f"owners.{i}",
+            not _is_owner(owner),
+            f"{owner!r} cannot own an asset",
+            "Write an e-mail address, or a team as team:name.",
+        )
+    if database.exports:
+        formats = database.exports.formats
+        twice = sorted({each for each in formats if formats.count(each) > 1})
+        message = f"formats name {', '.join(twice)} twice"
+        yield "exports.formats", twice, message, "Name each format once."
+
+
+def _name_rules(database: Database) -> Iterator[_Rule]:
+    name = database.name
+    yield (
+        "name",
+        not _NAME.fullmatch(name),
+        f"{name!r} cannot name a database",
+        "Begin with a letter and use letters, digits and underscores only.",
+    )
+    ours = restore_backup_job.name
+    yield (
+        "name",
+        ours in _job_names(database),
+        f"a database {name!r} would have a job {ours!r}, which is the one that restores",
+        "Choose another name.",
+    )
+
+
+def _source_rules(source: SourceReference) -> Iterator[_Rule]:
+    path, path_env = source.path, source.path_env
+    one_of_them = "Give exactly one of path and path_env."
+    yield "source", (path is None) == (path_env is None), "source needs a path", one_of_them
+    yield "source.path", path == "", "path is empty", "Write the path of the database's file."
+    yield (
+        "source.path",
+        path and "{{" in path,
+        "path is a template, and these are not filled in",
+        "Name the environment variable that holds the path, as path_env: SHOP_DATABASE.",
+    )
+    yield (
+        "source.path_env",
+        path_env is not None and not _VARIABLE.fullmatch(path_env),
+        f"{path_env!r} cannot name an environment variable",
+        "Write its name alone, as path_env: SHOP_DATABASE.",
+    )
+
+
+def _time_rules(database: Database) -> Iterator[_Rule]:
+    yield (
+        "timezone",
+        not _is_zone(database.timezone),
+        f"{database.timezone!r} is no time zone",
+        "Write one of the IANA database, such as UTC or Europe/Berlin.",
+    )
+    for part in ("exports", "backup", "migration"):
+        declared = getattr(database, part)
+        cron = declared.schedule if declared else None
+        yield (
+            f"{part}.schedule",
+            cron is not None and not _comes_due(cron),
+            f"{cron!r} is no schedule, or one that never comes due",
+            "Write the five fields of cron, such as '0 2 * * *' for 02:00 every day.",
+        )
+
+
+def _job_names(database: Database) -> list[str]:
+    """The jobs of the database, and those that it would have with tables of every kind."""
+    twofold = [part for part in ("exports", "migration") if getattr(database, part)]
+    parts = [*twofold, *(f"whole_{part}" for part in twofold)]
+    if database.backup:
+        parts.append("backup")
+    return [f"{database.name}_{part}" for part in parts]
+
+
+def _is_owner(owner: str) -> bool:
+    try:
+        dg.AssetSpec("owned", owners=[owner])
+    except dg.DagsterInvalidDefinitionError:
+        return False
+    return True
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
+
+
+def _comes_due(cron: str) -> bool:
+    """Whether Dagster reads ``cron``, and finds a time for it: 31 April is none."""
+    try:
+        dg.TimeWindowPartitionsDefinition(
+            start="2000-01-01", fmt="%Y-%m-%d", cron_schedule=cron
+        ).get_first_partition_window()
+    except (dg.DagsterInvalidDefinitionError, ValueError):
+        return False
+    return True

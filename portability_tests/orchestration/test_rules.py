@@ -1,0 +1,48 @@
+"""What databases declared in Python are refused for, with a place where they have one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from portability_pipelines.domain.declarations import Exports, Place, SourceReference
+from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.orchestration.build import database_definitions
+from portability_pipelines.orchestration.resources import source_engine
+from portability_tests.orchestration.databases import declared
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"source": SourceReference("sqlite")}, "source needs a path"),
+        ({"timezone": ""}, "'' is no time zone"),
+        ({"owners": ("shop",)}, "'shop' cannot own an asset"),
+        ({"exports": Exports(schedule="nightly")}, "'nightly' is no schedule"),
+    ],
+)
+def test_a_database_that_is_declared_in_python_is_held_to_the_same_rules(
+    parts: dict[str, object], words: str
+) -> None:
+    with pytest.raises(RefusedError) as refusal:
+        database_definitions(replace(declared(Path("absent")), **parts))  # type: ignore[arg-type]
+    assert words in refusal.value.message
+    assert "None" not in refusal.value.message
+
+
+def test_a_refusal_begins_with_the_place_where_there_is_one() -> None:
+    places = {"timezone": Place("shop.py", 7)}
+    with pytest.raises(RefusedError, match=r"^shop\.py:7: '' is no time zone\."):
+        database_definitions(declared(Path("absent"), timezone="", places=places))
+
+
+def test_a_variable_that_is_not_set_is_refused_with_the_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("SHOP_DATABASE", raising=False)
+    source = SourceReference("sqlite", path_env="SHOP_DATABASE")
+    places = {"source.path_env": Place("shop.yaml", 5)}
+    with pytest.raises(RefusedError, match=r"^shop\.yaml:5: the environment variable SHOP_DATA"):
+        source_engine(replace(declared(Path("absent")), source=source, places=places))
