@@ -27,8 +27,8 @@ SEED = 2024
 UNTIL = date(2026, 11, 21)
 FORMATS = ("parquet", "csv", "jsonl")
 LONGEST_NAME = 40
-_RESERVED = {"admin", "config", "local", SAMPLE}
-"""Databases of MongoDB's own, and the one that is shipped."""
+_RESERVED = {"admin", "config", "local", "restore", SAMPLE}
+"""Databases of MongoDB's own, one whose backup job would be called like ours, and the sample."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def test_sizes_have_three_digits(size_bytes: int | None, written: str) -> None:
         ("/srv/作.sqlite", "database"),
         ("/srv/admin.db", "admin_2"),
         ("/srv/sample.sqlite", "sample_2"),
+        ("/srv/restore.sqlite", "restore_2"),
     ],
 )
 def test_a_database_is_named_after_its_file(tmp_path: Path, path: str, name: str) -> None:
