@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import dagster as dg
 
 from portability_pipelines.domain.declarations import Database
@@ -24,7 +26,7 @@ def database_definitions(database: Database) -> dg.Definitions:
 
     Raises ``RefusedError`` where the declaration breaks one of ``rules``.
     """
-    require_sound(database)
+    require_sound(database, datetime.now(UTC))
     made = _made(database)
     parts = [part for some in made.values() for part in some]
     checks = [part for part in parts if isinstance(part, dg.AssetChecksDefinition)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -15,6 +16,7 @@ from portability_pipelines.domain.declarations import (
 )
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.orchestration.backups import restore_backup_job
+from portability_pipelines.orchestration.keys import open_month
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _VARIABLE = re.compile(r"[^\s={}$]+")
@@ -22,21 +24,21 @@ _Rule = tuple[str, object, str, str]
 """An attribute, whether it is wrong, what is wrong with it, and what to do."""
 
 
-def require_sound(database: Database) -> None:
+def require_sound(database: Database, now: datetime) -> None:
     """Refuse what Dagster would refuse later, and what would never run.
 
-    Raises ``RefusedError`` by the first rule that is broken. No I/O.
+    Raises ``RefusedError`` by the first rule that is broken at ``now`` (aware). No I/O.
     """
-    for attribute, wrong, message, advice in _rules(database):
+    for attribute, wrong, message, advice in _rules(database, now):
         if wrong:
             raise RefusedError(f"{at(database.places.get(attribute))}{message}", advice)
 
 
-def _rules(database: Database) -> Iterator[_Rule]:
+def _rules(database: Database, now: datetime) -> Iterator[_Rule]:
     """Every rule; a later one may rely on those before it, as they are tried in this order."""
     yield from _name_rules(database)
     yield from _source_rules(database.source)
-    yield from _time_rules(database)
+    yield from _time_rules(database, now)
     for i, owner in enumerate(database.owners):
         yield (
             f"owners.{i}",
@@ -87,12 +89,26 @@ def _source_rules(source: SourceReference) -> Iterator[_Rule]:
     )
 
 
-def _time_rules(database: Database) -> Iterator[_Rule]:
+def _time_rules(database: Database, now: datetime) -> Iterator[_Rule]:
     yield (
         "timezone",
         not _is_zone(database.timezone),
         f"{database.timezone!r} is no time zone",
         "Write one of the IANA database, such as UTC or Europe/Berlin.",
+    )
+    first = database.first_month
+    yield (
+        "first_month",
+        first.year < 1000,
+        f"first_month {first} is before 1000-01, where Dagster's months begin",
+        "Begin with the month of the oldest row; rows before it are among the undated ones.",
+    )
+    current = open_month(database, now)
+    yield (
+        "first_month",
+        first > current,
+        f"first_month {first} has not begun, and nothing would run until then, backups included",
+        f"Begin with {current} or an earlier month.",
     )
     for part in ("exports", "backup", "migration"):
         declared = getattr(database, part)

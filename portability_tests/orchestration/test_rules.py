@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from portability_pipelines.domain.declarations import Exports, Place, SourceReference
 from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.domain.months import Month
 from portability_pipelines.orchestration.build import database_definitions
 from portability_pipelines.orchestration.resources import source_engine
+from portability_pipelines.orchestration.rules import require_sound
 from portability_tests.orchestration.databases import declared
+
+# In Auckland, the month that follows has begun.
+END_OF_OCTOBER = datetime(2026, 10, 31, 20, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -19,6 +25,7 @@ from portability_tests.orchestration.databases import declared
     [
         ({"source": SourceReference("sqlite")}, "source needs a path"),
         ({"timezone": ""}, "'' is no time zone"),
+        ({"first_month": Month(0, 1)}, "0000-01 is before 1000-01"),
         ({"owners": ("shop",)}, "'shop' cannot own an asset"),
         ({"exports": Exports(schedule="nightly")}, "'nightly' is no schedule"),
     ],
@@ -36,6 +43,26 @@ def test_a_refusal_begins_with_the_place_where_there_is_one() -> None:
     places = {"timezone": Place("shop.py", 7)}
     with pytest.raises(RefusedError, match=r"^shop\.py:7: '' is no time zone\."):
         database_definitions(declared(Path("absent"), timezone="", places=places))
+
+
+@pytest.mark.parametrize(
+    ("timezone", "month", "sound"),
+    [
+        ("UTC", Month(2026, 10), True),
+        ("UTC", Month(2026, 11), False),
+        ("Pacific/Auckland", Month(2026, 11), True),
+        ("Pacific/Auckland", Month(2026, 12), False),
+    ],
+)
+def test_the_first_month_has_begun_in_the_zone_of_the_database(
+    timezone: str, month: Month, *, sound: bool
+) -> None:
+    database = declared(Path("absent"), timezone=timezone, first_month=month)
+    if sound:
+        require_sound(database, END_OF_OCTOBER)
+        return
+    with pytest.raises(RefusedError, match=f"first_month {month} has not begun"):
+        require_sound(database, END_OF_OCTOBER)
 
 
 def test_a_variable_that_is_not_set_is_refused_with_the_line_that_names_it(
