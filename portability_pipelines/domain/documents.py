@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ EXPORT_VERSION = "1.0"
 METADATA_FIELD = "export_metadata"
 RENAMED_COLUMNS = {"_id": "source__id", METADATA_FIELD: f"source_{METADATA_FIELD}"}
 """Columns whose names a document uses itself, and the fields that carry their values."""
+
+# https://www.mongodb.com/docs/manual/reference/limits/: Restriction on Collection Names
+NOT_IN_COLLECTION_NAMES = re.compile(r"[$\0]|\.(?=\.)|^\.|\.$|^system(?=\.)")
 
 Value = int | float | str | bytes | None
 DocumentId = int | str

@@ -12,22 +12,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from portability_pipelines.domain.declarations import Database, TableDeclaration
-from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month, months_between
-
-
-def require_collections(database: Database) -> None:
-    """Refuse two tables that would be migrated to one collection, and name the second's line."""
-    owners: dict[str, TableDeclaration] = {}
-    for table in database.tables:
-        owner = owners.setdefault(collection_name(table), table)
-        if owner is not table:
-            at = f"{table.place}: " if table.place else ""
-            raise RefusedError(
-                f"{at}table {table.name!r} would be migrated to the collection "
-                f"{collection_name(table)!r}, as {owner.name!r} is",
-                "Give one of them another collection.",
-            )
 
 
 def table_key(database: Database, table: TableDeclaration) -> dg.AssetKey:
@@ -61,7 +46,7 @@ def collection_key(
 
 def collection_name(table: TableDeclaration) -> str:
     """The name of a table's collection."""
-    return table.collection or table.name
+    return table.name if table.collection is None else table.collection
 
 
 def months_of(database: Database) -> dg.MonthlyPartitionsDefinition:

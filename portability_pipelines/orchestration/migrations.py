@@ -23,7 +23,6 @@ from portability_pipelines.orchestration.keys import (
     collection_key,
     collection_name,
     months_of,
-    require_collections,
     table_key,
 )
 from portability_pipelines.orchestration.progress import Progress
@@ -36,7 +35,6 @@ from portability_pipelines.workflows.verify_migration import Verification, verif
 
 def migration_assets(database: Database, migration: Migration) -> dict[str, list[Proven]]:
     """The assets of a database's migration, by job; their checks are proven in the same step."""
-    require_collections(database)
     dated = [t for t in database.tables if t.month_column]
     monthly = [Wanted(t, collection_key(database, t)) for t in dated]
     whole = [Wanted(t, collection_key(database, t, undated=True), True) for t in dated]

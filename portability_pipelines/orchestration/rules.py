@@ -11,27 +11,37 @@ import dagster as dg
 
 from portability_pipelines.domain.declarations import (
     Database,
+    Migration,
     SourceReference,
+    TableDeclaration,
     at,
 )
+from portability_pipelines.domain.documents import NOT_IN_COLLECTION_NAMES
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.orchestration.backups import restore_backup_job
-from portability_pipelines.orchestration.keys import open_month
+from portability_pipelines.orchestration.keys import collection_name, open_month
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _VARIABLE = re.compile(r"[^\s={}$]+")
+# https://www.mongodb.com/docs/manual/reference/limits/: Naming Restrictions
+_TARGET = re.compile(r'[^/\\. "$*<>:|?\0]+')
+_TARGET_BYTES = 63
+_MONGODBS_OWN = {"admin", "config", "local"}
+
 _Rule = tuple[str, object, str, str]
 """An attribute, whether it is wrong, what is wrong with it, and what to do."""
 
 
 def require_sound(database: Database, now: datetime) -> None:
-    """Refuse what Dagster would refuse later, and what would never run.
+    """Refuse what Dagster or MongoDB would refuse later, and what would never run.
 
     Raises ``RefusedError`` by the first rule that is broken at ``now`` (aware). No I/O.
     """
     for attribute, wrong, message, advice in _rules(database, now):
         if wrong:
             raise RefusedError(f"{at(database.places.get(attribute))}{message}", advice)
+    if database.migration:
+        _require_collections(database)
 
 
 def _rules(database: Database, now: datetime) -> Iterator[_Rule]:
@@ -51,6 +61,8 @@ def _rules(database: Database, now: datetime) -> Iterator[_Rule]:
         twice = sorted({each for each in formats if formats.count(each) > 1})
         message = f"formats name {', '.join(twice)} twice"
         yield "exports.formats", twice, message, "Name each format once."
+    if database.migration:
+        yield _target_rule(database.migration)
 
 
 def _name_rules(database: Database) -> Iterator[_Rule]:
@@ -119,6 +131,38 @@ def _time_rules(database: Database, now: datetime) -> Iterator[_Rule]:
             f"{cron!r} is no schedule, or one that never comes due",
             "Write the five fields of cron, such as '0 2 * * *' for 02:00 every day.",
         )
+
+
+def _target_rule(migration: Migration) -> _Rule:
+    target = migration.target
+    refused = not _TARGET.fullmatch(target) or target.lower() in _MONGODBS_OWN
+    return (
+        "migration.target",
+        refused or len(target.encode()) > _TARGET_BYTES,
+        "target cannot name a MongoDB database to migrate to",
+        f'Write a name of at most {_TARGET_BYTES} bytes, without spaces and /\\."$*<>:|?, and not '
+        "that of one of MongoDB's own: admin, config, local.",
+    )
+
+
+def _require_collections(database: Database) -> None:
+    """Refuse what cannot name a collection, and one collection for two tables."""
+    owners: dict[str, TableDeclaration] = {}
+    for table in database.tables:
+        name = collection_name(table)
+        what = f"{at(table.place)}table {table.name!r}"
+        if not name or NOT_IN_COLLECTION_NAMES.search(name):
+            raise RefusedError(
+                f"{what} cannot be migrated to a collection {name!r}",
+                "Declare a collection that is not empty, without $, with no dot at either end nor "
+                "two together, and not in system.",
+            )
+        owner = owners.setdefault(name, table)
+        if owner is not table:
+            raise RefusedError(
+                f"{what} would be migrated to the collection {name!r}, as {owner.name!r} is",
+                "Give one of them another collection.",
+            )
 
 
 def _job_names(database: Database) -> list[str]:

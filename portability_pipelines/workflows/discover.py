@@ -15,6 +15,7 @@ from portability_pipelines.domain.declarations import (
     SourceReference,
     TableDeclaration,
 )
+from portability_pipelines.domain.documents import NOT_IN_COLLECTION_NAMES
 from portability_pipelines.domain.months import Month, months_between
 from portability_pipelines.domain.tables import (
     DateEvidence,
@@ -42,8 +43,6 @@ _CHANGE = re.compile(
 )
 # A birthday or a duration may look like a date and says nothing about when the row came to be.
 _NEVER = re.compile(r"birth|born|\bdob\b|duration|elapsed|latency|timeout|time ?zone")
-# https://www.mongodb.com/docs/manual/reference/limits/: Restriction on Collection Names
-_NO_COLLECTION = re.compile(r"[$\0]|\.(?=\.)|^\.|\.$|^system(?=\.)")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 
 
@@ -131,7 +130,7 @@ def _collections(names: list[str]) -> dict[str, str]:
     """Collections for the tables whose own names MongoDB refuses, none of which is used already."""
     taken, collections = set(names), {}
     for name in names:
-        possible = _NO_COLLECTION.sub("_", name)
+        possible = NOT_IN_COLLECTION_NAMES.sub("_", name) or "_"
         if possible == name:
             continue
         while possible in taken:

@@ -113,6 +113,15 @@ def test_what_all_mistakes_are_made_in_is_right(load: Load) -> None:
         ("0 2 * * *", "nightly", "'nightly' is no schedule"),
         ("0 2 * * *", "", "'' is no schedule"),
         ("30 3 * * *", "0 0 31 4 *", "'0 0 31 4 *' is no schedule, or one that never comes due"),
+        ("target: shop", "target: ''", "target cannot name a MongoDB database"),
+        ("target: shop", "target: Admin", "target cannot name a MongoDB database"),
+        ("target: shop", "target: shop.copy", "target cannot name a MongoDB database"),
+        ("target: shop", f"target: {'é' * 32}", "at most 63 bytes"),
+        ("name: settings", "name: settings, collection: ''", "'settings' cannot be migrated to"),
+        ("name: settings", "name: settings, collection: system.js", "a collection 'system.js'"),
+        ("name: settings", 'name: settings, collection: "a\\0b"', "cannot be migrated to"),
+        ("name: settings", "name: set$tings", "table 'set$tings' cannot be migrated to"),
+        ("name: settings", "name: settings, collection: orders", "as 'orders' is"),
     ],
 )
 def test_a_mistake_is_refused_with_its_file_and_line(
@@ -123,6 +132,18 @@ def test_a_mistake_is_refused_with_its_file_and_line(
     said = refusal(load, shop=text)
     assert said.startswith(f"defs/shop/defs.yaml:{line}: "), said
     assert words in said
+
+
+def test_a_target_is_not_repeated_as_it_may_be_an_address_with_a_password(load: Load) -> None:
+    said = refusal(load, shop=changed("target: shop", "target: mongodb://me:secret@host/shop"))
+    assert "secret" not in said
+
+
+def test_names_that_are_no_collection_may_be_exported(load: Load) -> None:
+    migration = YAML[YAML.index("  migration:") :]
+    text = changed(migration, "").replace("name: settings", "name: set$tings")
+    graph = dg.Definitions.merge(load(shop=text), project_definitions()).resolve_asset_graph()
+    assert dg.AssetKey(["shop", "exports", "set_tings"]) in graph.get_all_asset_keys()
 
 
 def test_what_the_schema_does_not_know_is_told_alone_in_whichever_file(load: Load) -> None:

@@ -22,7 +22,7 @@ from portability_tests.orchestration.databases import declared, definitions
     ids=["as an asset of ours", "alike", "other letters", "no name"],
 )
 def test_tables_of_any_names_have_keys_of_their_own(names: tuple[str, ...]) -> None:
-    tables = tuple(TableDeclaration(name) for name in names)
+    tables = tuple(TableDeclaration(name, collection=name or "unnamed") for name in names)
     graph = definitions(declared(Path("absent"), tables=tables)).resolve_asset_graph()
     keys = graph.get_all_asset_keys()
     assert len([key for key in keys if key.path[1] == "exports"]) == len(names)

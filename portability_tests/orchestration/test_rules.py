@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from portability_pipelines.domain.declarations import Exports, Place, SourceReference
+from portability_pipelines.domain.declarations import Exports, Migration, Place, SourceReference
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month
 from portability_pipelines.orchestration.build import database_definitions
@@ -28,6 +28,7 @@ END_OF_OCTOBER = datetime(2026, 10, 31, 20, tzinfo=UTC)
         ({"first_month": Month(0, 1)}, "0000-01 is before 1000-01"),
         ({"owners": ("shop",)}, "'shop' cannot own an asset"),
         ({"exports": Exports(schedule="nightly")}, "'nightly' is no schedule"),
+        ({"migration": Migration("local")}, "target cannot name a MongoDB database"),
     ],
 )
 def test_a_database_that_is_declared_in_python_is_held_to_the_same_rules(

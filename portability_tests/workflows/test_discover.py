@@ -194,7 +194,7 @@ def test_tables_that_mongodb_could_not_call_so_get_collections_of_other_names(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "made.sqlite"
-    names = ["a$b", "a_b", "x..y", ".hidden", "system.users", "plain.name", "systematic"]
+    names = ["a$b", "a_b", "x..y", ".hidden", "system.users", "plain.name", "systematic", ""]
     with closing(sqlite3.connect(path)) as connection:
         for name in names:
             connection.execute(f'CREATE TABLE "{name}" (a)')
@@ -206,6 +206,7 @@ def test_tables_that_mongodb_could_not_call_so_get_collections_of_other_names(
         "x..y": "x_.y",
         ".hidden": "_hidden",
         "system.users": "_.users",
+        "": "_",
     }
 
 
