@@ -9,7 +9,9 @@ from pathlib import Path
 import dagster as dg
 from pydantic import ValidationError
 
+from portability_pipelines.components.application_database import ApplicationDatabase
 from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.orchestration.rules import require_apart
 
 
 def declared_definitions(path_within_project: Path) -> dg.Definitions:
@@ -20,7 +22,10 @@ def declared_definitions(path_within_project: Path) -> dg.Definitions:
     """
     tree = dg.ComponentTree.for_project(path_within_project)
     with _mistakes_alone():
-        return tree.build_defs()
+        built = tree.build_defs()
+        components = tree.get_all_components(ApplicationDatabase)
+        require_apart([component.database for component in components])
+        return built
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -42,6 +42,22 @@ def require_sound(database: Database, now: datetime) -> None:
             raise RefusedError(f"{at(database.places.get(attribute))}{message}", advice)
     if database.migration:
         _require_collections(database)
+
+
+def require_apart(databases: Sequence[Database]) -> None:
+    """Refuse two databases that would have one name, one job or one collection."""
+    owners: dict[str, Database] = {}
+    for database in databases:
+        for attribute, claim, advice in _claims(database):
+            owner = owners.setdefault(claim, database)
+            if owner is not database:
+                place = owner.places.get(attribute)
+                declared = f", declared in {place}" if place else ""
+                raise RefusedError(
+                    f"{at(database.places.get(attribute))}{claim} is taken by the database "
+                    f"{owner.name!r}{declared}",
+                    advice,
+                )
 
 
 def _rules(database: Database, now: datetime) -> Iterator[_Rule]:
@@ -162,6 +178,22 @@ def _require_collections(database: Database) -> None:
             raise RefusedError(
                 f"{what} would be migrated to the collection {name!r}, as {owner.name!r} is",
                 "Give one of them another collection.",
+            )
+
+
+def _claims(database: Database) -> Iterator[tuple[str, str, str]]:
+    """What only one database can have: where it says so, what it is, and what to do instead."""
+    for what in (
+        f"the name {database.name!r}",
+        *(f"the job {job!r}" for job in _job_names(database)),
+    ):
+        yield "name", what, "Give one of the two databases another name."
+    if database.migration:
+        for table in database.tables:
+            yield (
+                "migration.target",
+                f"the collection {database.migration.target}.{collection_name(table)}",
+                "Give one of the two databases another target, or its table another collection.",
             )
 
 

@@ -146,6 +146,31 @@ def test_names_that_are_no_collection_may_be_exported(load: Load) -> None:
     assert dg.AssetKey(["shop", "exports", "set_tings"]) in graph.get_all_asset_keys()
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "line", "claim"),
+    [
+        ("x", "x", 3, "the name 'x'"),
+        ("x", "x_whole", 3, "the job 'x_whole_exports'"),
+        ("x", "y", 19, "the collection shop.orders"),
+    ],
+)
+def test_two_databases_that_would_get_in_each_others_way_are_refused_with_both_files(
+    load: Load, first: str, second: str, line: int, claim: str
+) -> None:
+    names = {"a": f"name: {first}\n", "b": f"name: {second}\n"}
+    said = refusal(load, **{file: changed("name: shop\n", name) for file, name in names.items()})
+    assert said.startswith(
+        f"defs/b/defs.yaml:{line}: {claim} is taken by the database {first!r}, declared in "
+        f"defs/a/defs.yaml:{line}. Give one of the two databases another "
+    )
+
+
+def test_databases_may_share_a_target_where_their_collections_differ(load: Load) -> None:
+    other = changed("name: shop", "name: other").replace("name: orders", "name: clients")
+    other = other.replace("name: settings", "name: settings, collection: other_settings")
+    assert len(list(load(a=YAML, b=other).jobs or [])) == 10
+
+
 def test_what_the_schema_does_not_know_is_told_alone_in_whichever_file(load: Load) -> None:
     with pytest.raises(ValidationError) as refused:
         load(a=changed("timezone:", "time_zone:"), b=changed("name: shop", "name: other"))

@@ -13,7 +13,7 @@ from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month
 from portability_pipelines.orchestration.build import database_definitions
 from portability_pipelines.orchestration.resources import source_engine
-from portability_pipelines.orchestration.rules import require_sound
+from portability_pipelines.orchestration.rules import require_apart, require_sound
 from portability_tests.orchestration.databases import declared
 
 # In Auckland, the month that follows has begun.
@@ -64,6 +64,13 @@ def test_the_first_month_has_begun_in_the_zone_of_the_database(
         return
     with pytest.raises(RefusedError, match=f"first_month {month} has not begun"):
         require_sound(database, END_OF_OCTOBER)
+
+
+def test_databases_of_one_name_are_told_apart_without_places() -> None:
+    database = declared(Path("absent"))
+    with pytest.raises(RefusedError, match=r"^the name 'shop' is taken by the database 'shop'\."):
+        require_apart([database, declared(Path("other"))])
+    require_apart([database])
 
 
 def test_a_variable_that_is_not_set_is_refused_with_the_line_that_names_it(
