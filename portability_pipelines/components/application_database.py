@@ -131,7 +131,10 @@ class ApplicationDatabase(dg.Component):
         tree = context.resolution_context.source_position_tree
         places = dict(_places(tree.children.get("attributes", tree))) if tree else {}
         if not isinstance(attributes, Attributes):
-            raise RefusedError("A database is declared without attributes", "Give it a name.")
+            raise RefusedError(
+                f"{declarations.at(places.get(''))}a database is declared without attributes",
+                "Give it a name, a source and a first_month, as defs/sample/defs.yaml does.",
+            )
         return cls(_declared(attributes, places))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import ValidationError
 
-from portability_pipelines.components.application_database import ApplicationDatabase
+from portability_pipelines.components.application_database import ApplicationDatabase, place_in
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.orchestration.rules import require_apart
 
@@ -21,11 +21,23 @@ def declared_definitions(path_within_project: Path) -> dg.Definitions:
     ``ValidationError`` of pydantic's, with both as well.
     """
     tree = dg.ComponentTree.for_project(path_within_project)
+    _require_contents(tree.defs_module_path)
     with _mistakes_alone():
         built = tree.build_defs()
         components = tree.get_all_components(ApplicationDatabase)
         require_apart([component.database for component in components])
         return built
+
+
+def _require_contents(defs: Path) -> None:
+    """Refuse a file that holds nothing; Dagster does too, but does not say which it is."""
+    for file in sorted(defs.rglob("defs.y*ml")):
+        lines = map(str.strip, file.read_text(encoding="utf-8").splitlines())
+        if all(not line or line.startswith("#") for line in lines):
+            raise RefusedError(
+                f"{place_in(file, 1)}: the file declares nothing",
+                "Declare a database in it, as defs/sample/defs.yaml does, or remove the file.",
+            )
 
 
 @contextmanager

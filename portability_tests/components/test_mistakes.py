@@ -171,6 +171,25 @@ def test_databases_may_share_a_target_where_their_collections_differ(load: Load)
     assert len(list(load(a=YAML, b=other).jobs or [])) == 10
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("", 1, "the file declares nothing"),
+        ("# later\n\n", 1, "the file declares nothing"),
+        (f"type: {COMPONENT}\n", 1, "declared without attributes"),
+        (f"type: {COMPONENT}\nattributes:\n", 2, "declared without attributes"),
+        (f"# the shop\ntype: {COMPONENT}\nattributes: {{}}\n", 3, "declared without attributes"),
+    ],
+    ids=["empty", "a comment", "no attributes", "null for attributes", "none of the attributes"],
+)
+def test_a_file_that_declares_nothing_is_refused(
+    load: Load, text: str, line: int, words: str
+) -> None:
+    said = refusal(load, a=YAML, shop=text)
+    assert said.startswith(f"defs/shop/defs.yaml:{line}: "), said
+    assert words in said
+
+
 def test_what_the_schema_does_not_know_is_told_alone_in_whichever_file(load: Load) -> None:
     with pytest.raises(ValidationError) as refused:
         load(a=changed("timezone:", "time_zone:"), b=changed("name: shop", "name: other"))
