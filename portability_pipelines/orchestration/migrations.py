@@ -29,7 +29,7 @@ from portability_pipelines.orchestration.progress import Progress
 from portability_pipelines.orchestration.proofs import check_spec
 from portability_pipelines.orchestration.resources import document_target, source_engine
 from portability_pipelines.workflows.migrate import MigrationCounts, migrate
-from portability_pipelines.workflows.select import require_dates, select
+from portability_pipelines.workflows.select import require_dates, select, unique_columns
 from portability_pipelines.workflows.verify_migration import Verification, verify_migration
 
 
@@ -111,6 +111,7 @@ def _migrate(
 ) -> dg.MaterializeResult[Any]:
     months = months_asked_for(context, database, one)
     selection = select(snapshot, database, one.table, months, undated=one.undated)
+    unique_by = unique_columns(selection.table, one.table)
     records = snapshot.read_stored(selection)
     say = Progress(f"{one.table.name} to MongoDB ({selection.span})", context.log.info)
     total = sum(contents.rows for contents in records.contents.values())
@@ -122,7 +123,7 @@ def _migrate(
         database=database.name,
         collection=collection_name(one.table),
         batch_size=migration.batch_size,
-        unique_by=one.table.unique_by,
+        unique_by=unique_by,
         exported_at=datetime.now(UTC),
         progress=lambda done: say(done, total),
     )
@@ -134,7 +135,7 @@ def _migrate(
         target,
         database=database.name,
         collection=collection_name(one.table),
-        unique_by=one.table.unique_by,
+        unique_by=unique_by,
         batch_size=migration.batch_size,
     )
     seconds = (time.monotonic() - began) / max(len(counts), 1)

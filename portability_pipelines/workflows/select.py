@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from portability_pipelines.domain.declarations import Database, TableDeclaration
+from portability_pipelines.domain.declarations import Database, TableDeclaration, at
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month
-from portability_pipelines.domain.tables import MonthColumn, Selection, Table, named
+from portability_pipelines.domain.tables import Column, MonthColumn, Selection, Table, named
 from portability_pipelines.engines.base import Snapshot
 
 
@@ -24,18 +24,18 @@ def select(
     table = _table(snapshot, database, declared)
     if not table.columns:
         raise RefusedError(
-            f"{_at(declared)}table {table.name!r} cannot be opened here",
+            f"{at(declared.place)}table {table.name!r} cannot be opened here",
             "Leave it out of the tables: it needs a module that only its application has.",
         )
     if declared.month_column is None:
         return Selection(table)
-    column = table.column(declared.month_column)
-    if column is None:
-        raise RefusedError(
-            f"{_at(declared)}table {table.name!r} has no column {declared.month_column!r}",
-            f"Its columns are: {', '.join(c.name for c in table.columns)}.",
-        )
+    column = _column(table, declared, declared.month_column)
     return Selection(table, MonthColumn(column.name, declared.dates), months, undated)
+
+
+def unique_columns(table: Table, declared: TableDeclaration) -> tuple[str, ...]:
+    """The columns of ``unique_by`` as ``table`` calls them; refused where it has no such column."""
+    return tuple(_column(table, declared, name).name for name in declared.unique_by)
 
 
 def require_dates(snapshot: Snapshot, selection: Selection, declared: TableDeclaration) -> None:
@@ -47,7 +47,7 @@ def require_dates(snapshot: Snapshot, selection: Selection, declared: TableDecla
     if selection.month_column is None:
         return
     evidence = snapshot.dates(selection.table, selection.month_column.name)
-    name = f"{_at(declared)}column {declared.month_column!r} of {declared.name!r}"
+    name = f"{at(declared.place)}column {declared.month_column!r} of {declared.name!r}"
     if evidence.undated and not evidence.dated:
         raise RefusedError(
             f"{name} holds no dates",
@@ -66,11 +66,17 @@ def _table(snapshot: Snapshot, database: Database, declared: TableDeclaration) -
     found = named(declared.name, tables)
     if found is None:
         raise RefusedError(
-            f"{_at(declared)}database {database.name!r} has no table {declared.name!r}",
+            f"{at(declared.place)}database {database.name!r} has no table {declared.name!r}",
             f"Its tables are: {', '.join(t.name for t in tables) or '(none)'}.",
         )
     return found
 
 
-def _at(declared: TableDeclaration) -> str:
-    return f"{declared.place}: " if declared.place else ""
+def _column(table: Table, declared: TableDeclaration, name: str) -> Column:
+    column = table.column(name)
+    if column is None:
+        raise RefusedError(
+            f"{at(declared.place)}table {table.name!r} has no column {name!r}",
+            f"Its columns are: {', '.join(c.name for c in table.columns)}.",
+        )
+    return column

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 from pymongo import MongoClient
 
-from portability_pipelines.domain.declarations import Migration, TableDeclaration
+from portability_pipelines.domain.declarations import Migration, Place, TableDeclaration
 from portability_tests.orchestration.databases import declared, definitions, failure, run
 
 INQUIRIES = TableDeclaration(
@@ -123,3 +123,15 @@ def test_without_a_server_the_run_fails_in_one_line(
     result = run(defs, "shop_migration", instance, months=[MONTH])
     assert not result.success
     assert "PORTABILITY_MONGODB_URI is not set" in failure(result)
+
+
+def test_a_column_to_be_unique_by_that_does_not_exist_is_refused_with_its_line(
+    source: Path, mongod_uri: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTABILITY_MONGODB_URI", mongod_uri)
+    table = TableDeclaration("clients", unique_by=("email", "mail"), place=Place("x.yaml", 7))
+    result = run(definitions(declared(source, tables=(table,))), "shop_whole_migration", instance)
+    assert not result.success
+    assert failure(result).startswith(
+        "x.yaml:7: table 'clients' has no column 'mail'. Its columns are: "
+    )
