@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import dagster as dg
+import yaml
 from pydantic import ValidationError
 
 from portability_pipelines.components.application_database import ApplicationDatabase, place_in
@@ -21,7 +23,7 @@ def declared_definitions(path_within_project: Path) -> dg.Definitions:
     ``ValidationError`` of pydantic's, with both as well.
     """
     tree = dg.ComponentTree.for_project(path_within_project)
-    _require_contents(tree.defs_module_path)
+    _require_whole(tree.defs_module_path)
     with _mistakes_alone():
         built = tree.build_defs()
         components = tree.get_all_components(ApplicationDatabase)
@@ -29,15 +31,43 @@ def declared_definitions(path_within_project: Path) -> dg.Definitions:
         return built
 
 
-def _require_contents(defs: Path) -> None:
-    """Refuse a file that holds nothing; Dagster does too, but does not say which it is."""
+def _require_whole(defs: Path) -> None:
+    """Refuse a file that holds nothing, or one name twice; YAML would keep the last of the two."""
     for file in sorted(defs.rglob("defs.y*ml")):
-        lines = map(str.strip, file.read_text(encoding="utf-8").splitlines())
-        if all(not line or line.startswith("#") for line in lines):
+        try:
+            nodes = list(yaml.compose_all(file.read_text(encoding="utf-8"), yaml.SafeLoader))
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise RefusedError(
+                f"{place_in(file, line)}: this is no YAML: {error.problem}",
+                "Mend that line, or the one before it.",
+            ) from error
+        if not nodes:
             raise RefusedError(
                 f"{place_in(file, 1)}: the file declares nothing",
                 "Declare a database in it, as defs/sample/defs.yaml does, or remove the file.",
             )
+        again = next(chain.from_iterable(map(_repeated, nodes)), None)
+        if again is not None:
+            raise RefusedError(
+                f"{place_in(file, again.start_mark.line + 1)}: {again.value!r} stands here for the "
+                "second time",
+                "Put what belongs together under one of the two.",
+            )
+
+
+def _repeated(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    """The names in mappings at or below ``node`` that stand there for the second time."""
+    if isinstance(node, yaml.SequenceNode):
+        yield from chain.from_iterable(map(_repeated, node.value))
+    elif isinstance(node, yaml.MappingNode):
+        names = set()
+        for name, value in node.value:
+            if isinstance(name, yaml.ScalarNode):
+                if name.value in names:
+                    yield name
+                names.add(name.value)
+            yield from _repeated(value)
 
 
 @contextmanager

@@ -122,6 +122,9 @@ def test_what_all_mistakes_are_made_in_is_right(load: Load) -> None:
         ("name: settings", 'name: settings, collection: "a\\0b"', "cannot be migrated to"),
         ("name: settings", "name: set$tings", "table 'set$tings' cannot be migrated to"),
         ("name: settings", "name: settings, collection: orders", "as 'orders' is"),
+        ("name: settings", "name: settings, name: notes", "'name' stands here for the second"),
+        ("  exports:\n", "  tables: []\n  exports:\n", "'tables' stands here for the second time"),
+        ("timezone: UTC\n", "timezone: [UTC: }\n", "this is no YAML: "),
     ],
 )
 def test_a_mistake_is_refused_with_its_file_and_line(
