@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import resource
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from portability_pipelines.domain.declarations import Exports, Place, TableDeclaration
-from portability_pipelines.domain.errors import RefusedError
-from portability_pipelines.domain.manifest import MANIFEST_NAME, Manifest
+from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.domain.months import Month
-from portability_pipelines.orchestration.io_managers import Archive
 from portability_pipelines.stores.base import Store
 from portability_pipelines.stores.registry import open_store
 from portability_tests.archives import archives
@@ -347,67 +344,3 @@ def test_a_run_that_names_no_month_is_refused(
     assert not result.success
     assert "is made by month, and the run names no month" in failure(result)
     assert held(url, staging_root) == []
-
-
-def test_a_downstream_asset_is_handed_a_lazy_archive(
-    source: Path,
-    make_store_url: MakeStoreUrl,
-    instance: dg.DagsterInstance,
-) -> None:
-    seen: list[Archive] = []
-    defs = definitions(declared(source), make_store_url("local"))
-    assert run(defs, "shop_exports", instance, months=["2026-03-01"]).success
-    assert downstream(defs, instance, seen.append).success
-    (archive,) = seen
-    assert archive.manifest.dataset == "user_activity"
-    assert archive.manifest.period == "2026-03"
-    with archive.open("user_activity.csv.zst") as plain:
-        assert plain.read().count(b"\n") > archive.manifest.rows > 0
-    with pytest.raises(RefusedError, match=r"Its files are: user_activity\.parquet"):
-        archive.open("other").__enter__()
-
-
-def test_a_downstream_asset_is_handed_nothing_that_was_forged(
-    source: Path,
-    make_store_url: MakeStoreUrl,
-    staging_root: Path,
-    instance: dg.DagsterInstance,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    seen: list[Archive] = []
-    url = make_store_url("local")
-    defs = definitions(declared(source), url)
-    monkeypatch.setenv("PORTABILITY_MANIFEST_KEY", "the key of seals")
-    assert run(defs, "shop_exports", instance, months=["2026-03-01"], assets=[KEY]).success
-    store = open_store(url, staging_root=staging_root)
-    (manifest,) = held(url, staging_root)
-    key = f"{manifest.prefix}/{MANIFEST_NAME}"
-    store.delete(key)
-    store.publish(key, replace(manifest, seal=None).to_json())
-
-    result = downstream(defs, instance, seen.append)
-
-    assert "has no seal, though a key for seals is set" in failure(result)
-    assert seen == []
-
-
-def downstream(
-    defs: dg.Definitions, instance: dg.DagsterInstance, take: Callable[[Archive], None]
-) -> dg.ExecuteInProcessResult:
-    """Hand the export of March to an asset that depends on it."""
-
-    @dg.asset(
-        name="downstream",
-        ins={"archive": dg.AssetIn(KEY)},
-        partitions_def=dg.MonthlyPartitionsDefinition("2024-12-01", end_offset=1),
-    )
-    def taken(archive) -> None:  # type: ignore[no-untyped-def]
-        take(archive)
-
-    more = dg.Definitions.merge(defs, dg.Definitions(assets=[taken]))
-    return more.resolve_implicit_global_asset_job_def().execute_in_process(
-        instance=instance,
-        partition_key="2026-03-01",
-        asset_selection=[dg.AssetKey("downstream")],
-        raise_on_error=False,
-    )
