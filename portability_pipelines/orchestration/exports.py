@@ -1,6 +1,6 @@
 """Assets for exports: by month, whole, and the rows that no month claims; with their checks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,13 +24,20 @@ from portability_pipelines.orchestration.keys import (
     table_key,
 )
 from portability_pipelines.orchestration.progress import Progress
-from portability_pipelines.orchestration.proofs import check_spec, proof_result, reported_archive
+from portability_pipelines.orchestration.proofs import (
+    check_spec,
+    proof_result,
+    reported_archive,
+    result_of_run,
+)
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.drafts import Archivist, Written
 from portability_pipelines.workflows.export import PERIODS_AT_ONCE, ExportOptions, export_table
 from portability_pipelines.workflows.select import require_dates, select
 from portability_pipelines.workflows.verify import verify_export
+
+EQUAL, TYPED = "equals_source", "keeps_types"
 
 
 @dataclass(frozen=True)
@@ -133,11 +140,12 @@ def _out(database: Database, exports: Exports, one: Wanted) -> dg.AssetOut:
     )
 
 
-def backfill_policy(database: Database) -> dg.BackfillPolicy:
-    """One run a month, or one run for all months of a backfill, as the database declares."""
-    if database.backfill == "single_run":
-        return dg.BackfillPolicy.single_run()
-    return dg.BackfillPolicy.multi_run(max_partitions_per_run=1)
+def backfill_policy(database: Database) -> dg.BackfillPolicy | None:
+    """One run for all months of a backfill where the database declares that; None: a run for each.
+
+    ``multi_run(1)`` would give each run a range of one month, in which checks have no partition.
+    """
+    return dg.BackfillPolicy.single_run() if database.backfill == "single_run" else None
 
 
 def _pending(
@@ -198,7 +206,7 @@ def _checks(
         for one in wanted
         for spec in (
             check_spec(
-                "equals_source",
+                EQUAL,
                 one.key,
                 "Read back from the store: checksums, row counts and content digests "
                 "equal those taken in the snapshot.",
@@ -206,7 +214,7 @@ def _checks(
                 blocking=True,
             ),
             check_spec(
-                "keeps_types",
+                TYPED,
                 one.key,
                 "Warns of columns that mix kinds of values and were written as text.",
                 partitions,
@@ -223,30 +231,29 @@ def _checks(
             store, secrets = archives.store(), archives.secrets(encrypted=False)
             chosen = sorted(context.selected_asset_check_keys)
             for key in {check.asset_key: None for check in chosen}:
-                one = by_key[key]
-                manifests = _manifests(context, store, database, one)
-                names = {check.name for check in chosen if check.asset_key == key}
-                if "equals_source" in names:
+                manifests = _manifests(context, store, database, by_key[key])
+                equal, typed = (dg.AssetCheckKey(key, name) for name in (EQUAL, TYPED))
+                if equal in chosen:
                     proofs = {
-                        m.period: verify_export(store, m, secrets, scratch_folder())
-                        for m in manifests
+                        period: verify_export(store, manifest, secrets, scratch_folder())
+                        for period, manifest in manifests.items()
                     }
-                    yield proof_result(key, "equals_source", proofs)
-                if "keeps_types" in names:
-                    yield _types_result(key, manifests)
+                    yield result_of_run(context, equal, proofs, proof_result, blocking=True)
+                if typed in chosen:
+                    yield result_of_run(context, typed, manifests, _types_result, blocking=False)
 
     return proven
 
 
 def _manifests(
     context: dg.AssetCheckExecutionContext, store: Store, database: Database, one: Wanted
-) -> list[Manifest]:
+) -> dict[Period, Manifest]:
     """The archive of each of the run's periods, as it was last reported."""
     partitions: dict[str, str | None] = {
         str(Month.parse(key)): key for key in partitions_of(context, one)
     }
-    return [
-        catalog.require(
+    return {
+        period: catalog.require(
             store,
             database.name,
             "exports",
@@ -255,13 +262,15 @@ def _manifests(
             reported_archive(context, one.key, partition),
         )
         for period, partition in (partitions or {one.period: None}).items()
-    ]
+    }
 
 
-def _types_result(key: dg.AssetKey, manifests: list[Manifest]) -> dg.AssetCheckResult:
+def _types_result(
+    key: dg.AssetKey, name: str, manifests: Mapping[Period, Manifest]
+) -> dg.AssetCheckResult:
     notes = [
-        f"{manifest.period}: {column.name}: {column.note}"
-        for manifest in manifests
+        f"{period}: {column.name}: {column.note}"
+        for period, manifest in manifests.items()
         for table in manifest.tables
         for column in table.columns
         if column.lost_types or (column.note and "UTF-8" in column.note)
@@ -269,7 +278,7 @@ def _types_result(key: dg.AssetKey, manifests: list[Manifest]) -> dg.AssetCheckR
     return dg.AssetCheckResult(
         passed=not notes,
         asset_key=key,
-        check_name="keeps_types",
+        check_name=name,
         severity=dg.AssetCheckSeverity.WARN,
         description="; ".join(notes) or "Every value kept its type.",
         metadata={"columns": notes},

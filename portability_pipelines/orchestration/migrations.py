@@ -26,11 +26,13 @@ from portability_pipelines.orchestration.keys import (
     table_key,
 )
 from portability_pipelines.orchestration.progress import Progress
-from portability_pipelines.orchestration.proofs import check_spec
+from portability_pipelines.orchestration.proofs import check_spec, result_of_run
 from portability_pipelines.orchestration.resources import document_target, source_engine
 from portability_pipelines.workflows.migrate import MigrationCounts, migrate
 from portability_pipelines.workflows.select import require_dates, select, unique_columns
 from portability_pipelines.workflows.verify_migration import Verification, verify_migration
+
+MATCHES = "matches_source"
 
 
 def migration_assets(database: Database, migration: Migration) -> dict[str, list[Proven]]:
@@ -67,13 +69,15 @@ def _assets(
         can_subset=True,
         pool=f"database_{database.name}",
     )
-    def migrated(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+    def migrated(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         with as_dagster_outcomes(), ExitStack() as stack:
             target = stack.enter_context(document_target(migration.target))
             snapshot = stack.enter_context(source_engine(database).snapshot())
             for key, one in by_key.items():
                 if key in context.selected_asset_keys:
-                    yield _migrate(context, snapshot, target, database, migration, one)
+                    yield from _migrate(context, snapshot, target, database, migration, one)
 
     return migrated
 
@@ -93,7 +97,7 @@ def _spec(database: Database, migration: Migration, one: Wanted) -> dg.AssetSpec
 
 def _check(one: Wanted, partitions: dg.PartitionsDefinition[str] | None) -> dg.AssetCheckSpec:
     return check_spec(
-        "matches_source",
+        MATCHES,
         one.key,
         "Counts close, and every document read back equals the row it was made from.",
         partitions,
@@ -108,7 +112,7 @@ def _migrate(
     database: Database,
     migration: Migration,
     one: Wanted,
-) -> dg.MaterializeResult[Any]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     months = months_asked_for(context, database, one)
     selection = select(snapshot, database, one.table, months, undated=one.undated)
     unique_by = unique_columns(selection.table, one.table)
@@ -140,7 +144,10 @@ def _migrate(
     )
     seconds = (time.monotonic() - began) / max(len(counts), 1)
     _describe(context, one, counts, verified, seconds)
-    return dg.MaterializeResult(asset_key=one.key, check_results=[_result(one, counts, verified)])
+    yield dg.MaterializeResult(asset_key=one.key)
+    found = {period: (counts[period], verified[period]) for period in counts}
+    check = dg.AssetCheckKey(one.key, MATCHES)
+    yield result_of_run(context, check, found, _result, blocking=True)
 
 
 def _describe(
@@ -182,30 +189,28 @@ def _skipped(counts: MigrationCounts) -> str:
 
 
 def _result(
-    one: Wanted,
-    counts: Mapping[Period, MigrationCounts],
-    verified: Mapping[Period, Verification],
+    key: dg.AssetKey, name: str, compared: Mapping[Period, tuple[MigrationCounts, Verification]]
 ) -> dg.AssetCheckResult:
     found = [
         f"{period}: {problem}"
-        for period, verification in verified.items()
-        for problem in verification.problems(counts[period])
+        for period, (counts, verified) in compared.items()
+        for problem in verified.problems(counts)
     ]
     left_out = [
         f"{period}: {told}"
-        for period, count in counts.items()
-        if (told := _left_out(count, verified[period]))
+        for period, (counts, verified) in compared.items()
+        if (told := _left_out(counts, verified))
     ]
     only_warn = bool(left_out) and not found
-    documents = sum(count.documents for count in counts.values())
+    documents = sum(counts.documents for counts, _ in compared.values())
     proven = f"{documents:,} documents read back equal their rows."
     return dg.AssetCheckResult(
         passed=not found and not left_out,
-        asset_key=one.key,
-        check_name="matches_source",
+        asset_key=key,
+        check_name=name,
         severity=dg.AssetCheckSeverity.WARN if only_warn else dg.AssetCheckSeverity.ERROR,
         description="; ".join([*found, *left_out]) or proven,
-        metadata={"differences": [s for v in verified.values() for s in v.samples]},
+        metadata={"differences": [s for _, v in compared.values() for s in v.samples]},
     )
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import dagster as dg
 
-from portability_pipelines.domain.months import Period
+# Not exported, though recording an evaluation that the UI takes for current needs it.
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluationTargetMaterializationData,
+)
+
+from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
 from portability_pipelines.workflows.verify import Proof
+
+T = TypeVar("T")
 
 
 def check_spec(
@@ -41,12 +49,63 @@ def reported_archive(
 
     A check is about that archive, whatever else has come into the store.
     """
-    wanted = dg.AssetRecordsFilter(key, asset_partitions=[partition] if partition else None)
-    for record in context.instance.fetch_materializations(wanted, limit=1).records:
-        reported = record.asset_materialization
-        if reported and "archive_id" in reported.metadata:
-            return str(reported.metadata["archive_id"].value)
+    record = _last_materialization(context.instance, key, partition)
+    reported = record.asset_materialization if record else None
+    if reported and "archive_id" in reported.metadata:
+        return str(reported.metadata["archive_id"].value)
     return None
+
+
+def result_of_run(
+    context: dg.AssetCheckExecutionContext | dg.AssetExecutionContext,
+    check: dg.AssetCheckKey,
+    found: Mapping[Period, T],
+    judge: Callable[[dg.AssetKey, str, Mapping[Period, T]], dg.AssetCheckResult],
+    *,
+    blocking: bool,
+) -> dg.AssetCheckResult:
+    """What ``judge`` says of all periods together; in a run of a range, of each month as well.
+
+    In such a run Dagster records what a check returns without a partition, and calls the check
+    skipped for every month of which nothing else was recorded.
+    """
+    key, name = check
+    if context.has_partition_key_range:
+        for period in (period for period in found if period not in (ALL, UNDATED)):
+            month = Month.parse(period)
+            result = judge(key, name, {period: found[period]})
+            evaluation = dg.AssetCheckEvaluation(
+                key,
+                name,
+                result.passed,
+                result.metadata,
+                _target(context.instance, key, month),
+                result.severity,
+                result.description,
+                blocking,
+                month.partition_key,
+            )
+            context.op_execution_context.log_event(evaluation)  # type: ignore[arg-type]
+    return judge(key, name, found)
+
+
+def _target(
+    instance: dg.DagsterInstance, key: dg.AssetKey, month: Month
+) -> AssetCheckEvaluationTargetMaterializationData | None:
+    """The month as it was last materialised; the UI drops results that are about an older one."""
+    record = _last_materialization(instance, key, month.partition_key)
+    if record is None:
+        return None
+    return AssetCheckEvaluationTargetMaterializationData(
+        storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+    )
+
+
+def _last_materialization(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None
+) -> dg.EventLogRecord | None:
+    wanted = dg.AssetRecordsFilter(key, asset_partitions=[partition] if partition else None)
+    return next(iter(instance.fetch_materializations(wanted, limit=1).records), None)
 
 
 def proof_result(

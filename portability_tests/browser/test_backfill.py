@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 MONTHS = ["2026-08", "2026-09", "2026-10"]
+PROVEN = """{ assetNodeOrError(assetKey: {path: ["sample", "exports", "user_activity"]}) {
+  ... on AssetNode { assetChecksOrError { ... on AssetChecks { checks {
+    name partitionStatuses { ... on AssetCheckTimePartitionStatuses {
+      ranges { startKey endKey status } } } } } } } } }"""
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -48,6 +53,18 @@ class Served:
         """What lies in the copy's default store."""
         store = LocalStore(self.project.folder / ".portability" / "store")
         return list(archives(store, "sample"))
+
+    def checked(self) -> dict[str, list[dict[str, str]]]:
+        """What the UI's Partitions tab says of the checks on user_activity, by month."""
+        asked = urllib.request.Request(  # noqa: S310 (our own server)
+            f"{self.address}/graphql",
+            json.dumps({"query": PROVEN}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310
+            node = json.load(answer)["data"]["assetNodeOrError"]
+        checks = node["assetChecksOrError"]["checks"]
+        return {check["name"]: check["partitionStatuses"]["ranges"] for check in checks}
 
 
 @pytest.fixture(scope="module")
@@ -133,3 +150,7 @@ def test_a_backfill_launched_from_the_ui_leaves_three_archives(served: Served, p
     page.get_by_text(f"{MONTHS[1]}-01").first.wait_for()
     page.goto(f"{served.address}/runs")
     page.get_by_text("Success").first.wait_for()
+    proven = {"startKey": f"{MONTHS[0]}-01", "endKey": f"{MONTHS[-1]}-01", "status": "SUCCEEDED"}
+    while time.monotonic() < deadline and served.checked()["equals_source"] != [proven]:
+        time.sleep(1)
+    assert served.checked()["equals_source"] == [proven]
