@@ -19,6 +19,7 @@ from portability_pipelines.orchestration.keys import (
     backup_key,
     months_of,
     open_month,
+    partition_keys_of_run,
     table_key,
 )
 from portability_pipelines.orchestration.progress import Progress
@@ -27,13 +28,14 @@ from portability_pipelines.orchestration.proofs import (
     coverage_result,
     proof_result,
     reported_archive,
+    result_of_run,
 )
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.backup import DATASET, back_up
 from portability_pipelines.workflows.drafts import Archivist, Written
 from portability_pipelines.workflows.restore import restore
-from portability_pipelines.workflows.verify import verify_backup
+from portability_pipelines.workflows.verify import BackupProofs, verify_backup
 
 COVERAGE = "covers_everything"
 
@@ -56,7 +58,8 @@ def backup_asset(database: Database) -> dg.AssetsDefinition:
     )
     def backup_of_database(context: dg.AssetExecutionContext) -> Pending:
         with as_dagster_outcomes():
-            month = _require_open_month(context.partition_key, database)
+            asked = partition_keys_of_run(context, database, backup_key(database))
+            month = [_require_open_month(each, database) for each in asked][-1]
 
         def write(archivist: Archivist) -> dict[Period, Written]:
             say = Progress(f"backup of {database.name}", context.log.info, "bytes")
@@ -103,27 +106,42 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
     def backup_proven(
         context: dg.AssetCheckExecutionContext, archives: Archives
     ) -> Iterator[dg.AssetCheckResult]:
-        names = {check.name for check in context.selected_asset_check_keys}
+        verified, restores, covers = (
+            dg.AssetCheckKey(key, name) for name in (*described, COVERAGE)
+        )
+        chosen = context.selected_asset_check_keys
+        proofs: dict[Period, BackupProofs] = {}
         with as_dagster_outcomes():
             store = archives.store()
-            month = str(Month.parse(context.partition_key))
-            reported = reported_archive(context, key, context.partition_key)
-            manifest = catalog.require(store, database.name, "backup", DATASET, month, reported)
-            proofs = verify_backup(
-                store,
-                manifest,
-                archives.secrets_to_read(manifest),
-                scratch_folder(),
-                recovery(manifest.source.engine),
-                drill=bool(names & {"restores", COVERAGE}),
-            )
-        for name, found in (("verified", proofs.verified), ("restores", proofs.drill)):
-            if name in names:
-                yield proof_result(key, name, {month: found})
-        if COVERAGE in names:
-            yield coverage_result(key, COVERAGE, {month: (*proofs.verified, *proofs.drill)})
+            for partition in partition_keys_of_run(context, database, key):
+                manifest = _reported(context, store, database, partition)
+                proofs[manifest.period] = verify_backup(
+                    store,
+                    manifest,
+                    archives.secrets_to_read(manifest),
+                    scratch_folder(),
+                    recovery(manifest.source.engine),
+                    drill=bool(chosen & {restores, covers}),
+                )
+        found = {
+            verified: {month: proven.verified for month, proven in proofs.items()},
+            restores: {month: proven.drill for month, proven in proofs.items()},
+            covers: {month: (*proven.verified, *proven.drill) for month, proven in proofs.items()},
+        }
+        for check in (check for check in found if check in chosen):
+            judge = coverage_result if check == covers else proof_result
+            yield result_of_run(context, check, found[check], judge, blocking=check != covers)
 
     return backup_proven
+
+
+def _reported(
+    context: dg.AssetCheckExecutionContext, store: Store, database: Database, partition: str
+) -> Manifest:
+    """The archive that the last run for ``partition`` wrote or found standing."""
+    reported = reported_archive(context, backup_key(database), partition)
+    month = str(Month.parse(partition))
+    return catalog.require(store, database.name, "backup", DATASET, month, reported)
 
 
 class RestoreBackup(dg.Config):

@@ -10,7 +10,6 @@ import dagster as dg
 
 from portability_pipelines.catalog import archives as catalog
 from portability_pipelines.domain.declarations import Database, Exports, TableDeclaration
-from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
 from portability_pipelines.engines.base import Snapshot
@@ -21,6 +20,7 @@ from portability_pipelines.orchestration.keys import (
     all_months,
     export_key,
     months_of,
+    partition_keys_of_run,
     table_key,
 )
 from portability_pipelines.orchestration.progress import Progress
@@ -177,21 +177,18 @@ def months_asked_for(
     """The months of the run's partitions; all there are, for the rows that no month claims."""
     if one.undated:
         return all_months(database, datetime.now(UTC))
-    return tuple(Month.parse(key) for key in partitions_of(context, one))
+    return tuple(Month.parse(key) for key in partitions_of(context, database, one))
 
 
 def partitions_of(
-    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, one: Wanted
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+    database: Database,
+    one: Wanted,
 ) -> list[str]:
     """The run's partitions, where the asset has any; a run may be of other assets as well."""
     if not one.monthly:
         return []
-    if not context.has_partition_key and not context.has_partition_key_range:
-        raise RefusedError(
-            f"{one.key.to_user_string()} is made by month, and the run names no month",
-            "Launch it with a partition, such as --partition 2026-10-01.",
-        )
-    return list(context.partition_keys)
+    return partition_keys_of_run(context, database, one.key)
 
 
 def _checks(
@@ -250,7 +247,7 @@ def _manifests(
 ) -> dict[Period, Manifest]:
     """The archive of each of the run's periods, as it was last reported."""
     partitions: dict[str, str | None] = {
-        str(Month.parse(key)): key for key in partitions_of(context, one)
+        str(Month.parse(key)): key for key in partitions_of(context, database, one)
     }
     return {
         period: catalog.require(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from zlib import crc32
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from portability_pipelines.domain.declarations import Database, TableDeclaration
+from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month, months_between
 
 
@@ -64,6 +65,22 @@ def open_month(database: Database, now: datetime) -> Month:
 def all_months(database: Database, now: datetime) -> tuple[Month, ...]:
     """Every month that has a partition at ``now``."""
     return months_between(database.first_month, open_month(database, now))
+
+
+def partition_keys_of_run(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+    database: Database,
+    key: dg.AssetKey,
+) -> list[str]:
+    """The partitions that the run of a monthly asset, or of its checks, is of; refused without."""
+    if not context.has_partition_key and not context.has_partition_key_range:
+        month = open_month(database, datetime.now(UTC))
+        raise RefusedError(
+            f"{key.to_user_string()} is made by month, and the run names no month",
+            f"Launch it with a partition, such as --partition {month.partition_key}; in the web UI "
+            "materialize the asset for a month, which runs its checks too.",
+        )
+    return list(context.partition_keys)
 
 
 def _shown(name: str, undated: bool) -> str:

@@ -12,9 +12,10 @@ from portability_pipelines.orchestration.keys import months_of
 from portability_pipelines.stores.registry import open_store
 from portability_tests.archives import archives
 from portability_tests.conftest import MakeStoreUrl
-from portability_tests.orchestration.databases import declared, definitions, run
+from portability_tests.orchestration.databases import declared, definitions, failure, run
 
 EXPORT = dg.AssetKey(["shop", "exports", "user_activity"])
+BACKUP = dg.AssetKey(["shop", "backup"])
 COLLECTION = dg.AssetKey(["shop", "mongodb", "user_activity"])
 MONTHS = ("2026-02-01", "2026-03-01", "2026-04-01")
 
@@ -30,6 +31,12 @@ def shown(
         for status, subset in states[asked].subsets.items()
     }
     return {status: found for status, found in months.items() if found}
+
+
+def with_rechecks(defs: dg.Definitions, key: dg.AssetKey) -> dg.Definitions:
+    """``defs`` and a job of the checks alone, as "Execute all" on the Checks tab runs them."""
+    checks = dg.define_asset_job("recheck", dg.AssetSelection.checks_for_assets(key))
+    return dg.Definitions.merge(defs, dg.Definitions(jobs=[checks]))
 
 
 @pytest.mark.parametrize("backfill", ["single_run", "run_per_month"])
@@ -76,15 +83,33 @@ def test_in_a_run_of_many_months_only_the_damaged_one_is_shown_as_failed(
     (damaged,) = [m for m in archives(store, "shop") if m.period == "2026-03"]
     path = Path(store.locate(f"{damaged.prefix}/{damaged.files[0].name}"))
     path.write_bytes(path.read_bytes()[:-1])
-    checks = dg.define_asset_job("recheck", dg.AssetSelection.checks_for_assets(EXPORT))
-    rechecks = dg.Definitions.merge(defs, dg.Definitions(jobs=[checks]))
 
-    assert not run(rechecks, "recheck", instance, months=MONTHS).success
+    assert not run(with_rechecks(defs, EXPORT), "recheck", instance, months=MONTHS).success
 
     assert shown(instance, database, EXPORT, "equals_source") == {
         "FAILED": {"2026-03-01"},
         "SUCCEEDED": {"2026-02-01", "2026-04-01"},
     }
+
+
+@pytest.mark.parametrize(
+    ("job", "key"),
+    [("shop_backup", BACKUP), ("recheck", BACKUP), ("recheck", EXPORT)],
+)
+def test_a_run_that_names_no_month_is_refused(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+    job: str,
+    key: dg.AssetKey,
+) -> None:
+    defs = with_rechecks(definitions(declared(source), make_store_url("local")), key)
+    result = run(defs, job, instance)
+    assert not result.success
+    assert f"{key.to_user_string()} is made by month, and the run names no month" in failure(result)
+    assert f"--partition {open_month_key}" in failure(result)
 
 
 def test_a_backfill_launches_a_run_for_each_month_or_one_for_all() -> None:
