@@ -112,9 +112,7 @@ def proof_result(
     key: dg.AssetKey, name: str, proofs: Mapping[Period, Sequence[Proof]]
 ) -> dg.AssetCheckResult:
     """One check result over every period's proofs; passed only where all of them hold."""
-    failed = [
-        f"{p}: {proof.detail}" for p, found in proofs.items() for proof in found if not proof.passed
-    ]
+    failed = failures(proofs)
     held = [proof for found in proofs.values() for proof in found if proof.passed]
     silent = f" Not looked at: {'; '.join(unproven(proofs))}." if unproven(proofs) else ""
     return dg.AssetCheckResult(
@@ -138,8 +136,8 @@ def proof_result(
 def coverage_result(
     key: dg.AssetKey, name: str, proofs: Mapping[Period, Sequence[Proof]]
 ) -> dg.AssetCheckResult:
-    """A warning of everything that the proofs could not look at."""
-    silent = unproven(proofs)
+    """A warning of everything that the proofs could not look at, or failed to prove."""
+    silent = [*failures(proofs), *unproven(proofs)]
     return dg.AssetCheckResult(
         passed=not silent,
         asset_key=key,
@@ -148,6 +146,12 @@ def coverage_result(
         description="; ".join(silent) or "Nothing was left out.",
         metadata={"not_looked_at": silent},
     )
+
+
+def failures(proofs: Mapping[Period, Sequence[Proof]]) -> list[str]:
+    """Why proofs failed, each reason with its period."""
+    failed = [(p, proof) for p, found in proofs.items() for proof in found if not proof.passed]
+    return [f"{period}: {proof.detail}" for period, proof in failed]
 
 
 def unproven(proofs: Mapping[Period, Sequence[Proof]]) -> list[str]:
