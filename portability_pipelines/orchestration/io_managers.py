@@ -119,7 +119,7 @@ class ArchiveIOManager(dg.ConfigurableIOManager):
         manifest = catalog.require(store, database, kind, dataset, period)
         secrets = self.archives.secrets_to_read(manifest)
         seal = seal_proof(manifest, secrets)
-        if not seal.passed:
+        if seal.failed:
             raise PermanentError(
                 f"The archive is not opened: {seal.detail}",
                 "Check PORTABILITY_MANIFEST_KEY, or materialise the asset again.",

@@ -18,6 +18,8 @@ from portability_pipelines.workflows.verify import Proof
 
 T = TypeVar("T")
 
+OUTCOMES = {True: "held", False: "**failed**", None: "not looked at"}
+
 
 def check_spec(
     name: str,
@@ -123,8 +125,7 @@ def proof_result(
         metadata={
             period: dg.MetadataValue.md(
                 "\n".join(
-                    f"- {'held' if proof.passed else '**failed**'}: {proof.name}: "
-                    f"{proof.full_detail}"
+                    f"- {OUTCOMES[proof.passed]}: {proof.name}: {proof.full_detail}"
                     for proof in found
                 )
             )
@@ -150,7 +151,7 @@ def coverage_result(
 
 def failures(proofs: Mapping[Period, Sequence[Proof]]) -> list[str]:
     """Why proofs failed, each reason with its period."""
-    failed = [(p, proof) for p, found in proofs.items() for proof in found if not proof.passed]
+    failed = [(p, proof) for p, found in proofs.items() for proof in found if proof.failed]
     return [f"{period}: {proof.detail}" for period, proof in failed]
 
 

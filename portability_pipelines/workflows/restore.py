@@ -32,7 +32,7 @@ def restore(
             f"{manifest.archive_id} is not a backup but {manifest.kind}", "Choose a backup."
         )
     seal = seal_proof(manifest, secrets)
-    if not seal.passed:
+    if seal.failed:
         raise PermanentError(
             f"The backup is not restored: {seal.detail}",
             "Check PORTABILITY_MANIFEST_KEY, or restore another backup.",

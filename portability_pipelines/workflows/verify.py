@@ -28,15 +28,20 @@ Content = tuple[int, str]
 
 @dataclass(frozen=True)
 class Proof:
-    """One thing that was looked at, and whether it held.
+    """One thing to look at, and whether it held; ``passed`` is None where it was not looked at.
 
     ``unproven`` names the parts of it that could not be looked at, each with its reason.
     """
 
     name: str
-    passed: bool
+    passed: bool | None
     detail: str
     unproven: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was looked at and did not hold."""
+        return self.passed is False
 
     @property
     def full_detail(self) -> str:
@@ -64,7 +69,7 @@ def verify_export(
     lies in a private folder under ``scratch``.
     """
     seal = seal_proof(manifest, secrets)
-    if not seal.passed:
+    if seal.failed:
         return (seal,)
     proofs = [seal, _existence(store, manifest)]
     for entry in manifest.files:
@@ -72,7 +77,7 @@ def verify_export(
             plain = folder / "plain"
             fetched = _fetched(StoredFile(store, manifest, entry, secrets.decrypt), plain)
             proofs += fetched
-            if _held(fetched):
+            if all(proof.passed for proof in fetched):
                 proofs += _decoded(plain, entry, manifest.tables[0])
     return tuple(proofs)
 
@@ -92,7 +97,7 @@ def verify_backup(
     be reached raises. The plaintext lies in a private folder under ``scratch`` meanwhile.
     """
     seal = seal_proof(manifest, secrets)
-    if not seal.passed:
+    if seal.failed:
         return BackupProofs((seal,), _no_drill(seal) if drill else ())
     (entry,) = manifest.files
     with working_folder(scratch, "verify-") as folder, ThreadPoolExecutor(1) as pool:
@@ -102,8 +107,8 @@ def verify_backup(
             _existence(store, manifest),
             *_fetched(StoredFile(store, manifest, entry, secrets.decrypt), restored),
         )
-        if not _held(verified):
-            failed = next(proof for proof in verified if not proof.passed)
+        failed = next((proof for proof in verified if proof.failed), None)
+        if failed:
             return BackupProofs(verified, _no_drill(failed) if drill else ())
         sound = pool.submit(_integrity, recovery, restored, manifest.source.engine)
         drilled = _drilled(recovery, restored, manifest) if drill else ()
@@ -111,19 +116,21 @@ def verify_backup(
 
 
 def seal_proof(manifest: Manifest, secrets: Secrets) -> Proof:
-    """Whether the manifest is one that was sealed with the key; held where no key is set."""
+    """Whether the manifest is one that was sealed with the key; not looked at without a key.
+
+    Where there is a seal, that leaves something unproven; to do without seals is a choice.
+    """
     name = f"the {MANIFEST_NAME} of {manifest.archive_id}"
     if secrets.seal is None:
-        return Proof("seal", True, "not looked at: PORTABILITY_MANIFEST_KEY is not set")
+        unset = "PORTABILITY_MANIFEST_KEY is not set"
+        if manifest.seal is None:
+            return Proof("seal", None, f"{name} has none, and {unset}")
+        return Proof("seal", None, f"{name} has one", (f"the seal of {name} ({unset})",))
     if manifest.seal is None:
         return Proof("seal", False, f"{name} has no seal, though a key for seals is set")
     if not manifest.seal_holds(secrets.seal):
         return Proof("seal", False, f"{name} is not what was sealed, or the key is another")
     return Proof("seal", True, f"{name} was sealed with this key")
-
-
-def _held(proofs: tuple[Proof, ...]) -> bool:
-    return all(proof.passed for proof in proofs)
 
 
 def _existence(store: Store, manifest: Manifest) -> Proof:

@@ -44,6 +44,12 @@ def definitions(database: Database, store_url: str | None = None) -> dg.Definiti
     return dg.Definitions.merge(database_definitions(database), shared)
 
 
+def with_rechecks(defs: dg.Definitions, key: dg.AssetKey) -> dg.Definitions:
+    """``defs`` and a job of the checks alone, as "Execute all" on the Checks tab runs them."""
+    checks = dg.define_asset_job("recheck", dg.AssetSelection.checks_for_assets(key))
+    return dg.Definitions.merge(defs, dg.Definitions(jobs=[checks]))
+
+
 def run(
     defs: dg.Definitions,
     job: str,

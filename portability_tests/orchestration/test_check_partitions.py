@@ -12,7 +12,13 @@ from portability_pipelines.orchestration.keys import months_of
 from portability_pipelines.stores.registry import open_store
 from portability_tests.archives import archives
 from portability_tests.conftest import MakeStoreUrl
-from portability_tests.orchestration.databases import declared, definitions, failure, run
+from portability_tests.orchestration.databases import (
+    declared,
+    definitions,
+    failure,
+    run,
+    with_rechecks,
+)
 
 EXPORT = dg.AssetKey(["shop", "exports", "user_activity"])
 BACKUP = dg.AssetKey(["shop", "backup"])
@@ -31,12 +37,6 @@ def shown(
         for status, subset in states[asked].subsets.items()
     }
     return {status: found for status, found in months.items() if found}
-
-
-def with_rechecks(defs: dg.Definitions, key: dg.AssetKey) -> dg.Definitions:
-    """``defs`` and a job of the checks alone, as "Execute all" on the Checks tab runs them."""
-    checks = dg.define_asset_job("recheck", dg.AssetSelection.checks_for_assets(key))
-    return dg.Definitions.merge(defs, dg.Definitions(jobs=[checks]))
 
 
 @pytest.mark.parametrize("backfill", ["single_run", "run_per_month"])

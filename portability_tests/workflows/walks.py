@@ -103,9 +103,9 @@ def verify(
 
 
 def failed(proofs: tuple[Proof, ...]) -> dict[str, str]:
-    """The details of the proofs that did not hold, by name."""
+    """The details of the proofs that failed, by name."""
     assert proofs
-    return {proof.name: proof.detail for proof in proofs if not proof.passed}
+    return {proof.name: proof.detail for proof in proofs if proof.failed}
 
 
 def keys(store: Store) -> list[str]:
