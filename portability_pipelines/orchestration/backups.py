@@ -1,4 +1,4 @@
-"""The backup of a database as an asset, the checks that prove it, and the job that restores it."""
+"""The backup of a database as an asset, the checks that prove it, and jobs to drill and restore."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from portability_pipelines.catalog import archives as catalog
 from portability_pipelines.domain.declarations import Database
-from portability_pipelines.domain.errors import RefusedError
+from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.domain.months import Month, Period
 from portability_pipelines.engines.registry import recovery
@@ -29,6 +29,7 @@ from portability_pipelines.orchestration.proofs import (
     proof_result,
     reported_archive,
     result_of_run,
+    told,
 )
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
 from portability_pipelines.stores.base import Store
@@ -87,10 +88,10 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
     key = backup_key(database)
     months = months_of(database)
     described = {
-        "verified": "Read back from the store: checksums, decryption, decompression, and the "
-        "engine's own integrity check.",
+        "verified": "Read back from the store: checksums, and where its key is here decryption, "
+        "decompression, and the engine's own integrity check.",
         "restores": "A drill: restored into scratch, where the counts and digests of every table "
-        "equal those of the snapshot.",
+        "equal those of the snapshot. A warning where the secret key is elsewhere.",
     }
     specs = [
         check_spec(name, key, description, months, blocking=True)
@@ -144,12 +145,51 @@ def _reported(
     return catalog.require(store, database.name, "backup", DATASET, month, reported)
 
 
-class RestoreBackup(dg.Config):
-    """Which backup to restore, and where to."""
+class DrillBackup(dg.Config):
+    """Which backup to prove."""
 
     database: str = Field(description="The name of the declared database.")
-    target: str = Field(description="Path of a new file; a file that exists is never touched.")
     archive_id: str | None = Field(None, description="The archive; the newest of all by default.")
+
+
+class RestoreBackup(DrillBackup):
+    """Which backup to restore, and where to."""
+
+    target: str = Field(description="Path of a new file; a file that exists is never touched.")
+
+
+@dg.op(name="drill", description="Restore a backup into scratch and prove all of it.")
+def drill_backup_op(
+    context: dg.OpExecutionContext, config: DrillBackup, archives: Archives
+) -> None:
+    """Prove the chosen backup; fails where anything did not hold or could not be restored."""
+    with as_dagster_outcomes():
+        store = archives.store()
+        manifest = _chosen(store, config)
+        proofs = verify_backup(
+            store,
+            manifest,
+            archives.secrets_to_read(manifest),
+            scratch_folder(),
+            recovery(manifest.source.engine),
+        )
+        wrong = [proof for proof in proofs.verified if proof.failed]
+        wrong = wrong or [proof for proof in proofs.drill if not proof.passed]
+        if wrong:
+            raise PermanentError(
+                f"The backup {manifest.archive_id} of {config.database} is not proven: "
+                f"{'; '.join(proof.full_detail for proof in wrong)}",
+                "Run the drill where the archive's key is; one that is damaged is no backup, so "
+                "take another.",
+            )
+    everything = told((*proofs.verified, *proofs.drill))
+    context.add_output_metadata({"archive_id": manifest.archive_id, "proofs": everything})
+
+
+@dg.job(name="backup_drill", description="Prove a backup, on any machine that has its key.")
+def backup_drill_job() -> None:
+    """One op; its config says which backup."""
+    drill_backup_op()
 
 
 @dg.op(name="restore", description="Restore a backup into a new file, verified on the way.")
@@ -173,7 +213,7 @@ def restore_backup_job() -> None:
     restore_backup_op()
 
 
-def _chosen(store: Store, config: RestoreBackup) -> Manifest:
+def _chosen(store: Store, config: DrillBackup) -> Manifest:
     found = catalog.chosen(store, config.database, "backup", DATASET, config.archive_id)
     if found is None:
         raise RefusedError(

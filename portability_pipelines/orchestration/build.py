@@ -10,6 +10,7 @@ from portability_pipelines.domain.declarations import Database
 from portability_pipelines.orchestration.backups import (
     backup_asset,
     backup_checks,
+    backup_drill_job,
     restore_backup_job,
 )
 from portability_pipelines.orchestration.exports import export_assets
@@ -38,7 +39,7 @@ def database_definitions(database: Database) -> dg.Definitions:
 
 
 def project_definitions(archives: Archives | None = None) -> dg.Definitions:
-    """What all databases share: resources, the executor, and the job that restores.
+    """What all databases share: resources, the executor, and the jobs that drill and restore.
 
     Runs are already processes of their own; steps run inside them, as a second process for each
     step would cost more than most steps take.
@@ -46,7 +47,7 @@ def project_definitions(archives: Archives | None = None) -> dg.Definitions:
     store = archives or Archives()
     io_manager = ArchiveIOManager(archives=store)
     return dg.Definitions(
-        jobs=[restore_backup_job],
+        jobs=[backup_drill_job, restore_backup_job],
         resources={"archives": store, "archives_io": io_manager, "io_manager": io_manager},
         executor=dg.in_process_executor,
     )

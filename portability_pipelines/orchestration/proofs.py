@@ -113,25 +113,31 @@ def _last_materialization(
 def proof_result(
     key: dg.AssetKey, name: str, proofs: Mapping[Period, Sequence[Proof]]
 ) -> dg.AssetCheckResult:
-    """One check result over every period's proofs; passed only where all of them hold."""
-    failed = failures(proofs)
-    held = [proof for found in proofs.values() for proof in found if proof.passed]
-    silent = f" Not looked at: {'; '.join(unproven(proofs))}." if unproven(proofs) else ""
+    """One check result over every period's proofs: passed where of each some held, none failed.
+
+    A period of which nothing could be looked at makes it a warning.
+    """
+    failed, silent = failures(proofs), unproven(proofs)
+    held = {
+        period: sum(proof.passed is True for proof in found) for period, found in proofs.items()
+    }
+    unseen = f" Not looked at: {'; '.join(silent)}." if silent else ""
     return dg.AssetCheckResult(
-        passed=not failed and bool(held),
+        passed=not failed and bool(held) and all(held.values()),
         asset_key=key,
         check_name=name,
-        description="; ".join(failed) or f"{len(held)} proofs held.{silent}",
-        metadata={
-            period: dg.MetadataValue.md(
-                "\n".join(
-                    f"- {OUTCOMES[proof.passed]}: {proof.name}: {proof.full_detail}"
-                    for proof in found
-                )
-            )
-            for period, found in proofs.items()
-        },
+        severity=dg.AssetCheckSeverity.WARN
+        if silent and not failed and not all(held.values())
+        else dg.AssetCheckSeverity.ERROR,
+        description="; ".join(failed) or f"{sum(held.values())} proofs held.{unseen}",
+        metadata={period: told(found) for period, found in proofs.items()},
     )
+
+
+def told(proofs: Sequence[Proof]) -> dg.MarkdownMetadataValue:
+    """A line for each proof: whether it held, and what it is about."""
+    lines = [f"- {OUTCOMES[proof.passed]}: {proof.name}: {proof.full_detail}" for proof in proofs]
+    return dg.MetadataValue.md("\n".join(lines))
 
 
 def coverage_result(

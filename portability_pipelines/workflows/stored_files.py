@@ -37,6 +37,13 @@ class StoredFile:
     entry: FileEntry
     key: DecryptionKey | None = field(default=None, repr=False)
 
+    @property
+    def key_is_elsewhere(self) -> bool:
+        """Whether it is encrypted to recipients, and no secret key is here that may open it."""
+        encryption = self.manifest.encryption
+        to_recipients = encryption is not None and encryption.mode == "recipients"
+        return self.entry.encryption != "none" and to_recipients and self.key is None
+
     @contextmanager
     def open(self, scratch: Path) -> Iterator[BinaryIO]:
         """Give the plaintext as a stream, in bounded memory; see ``filters.chain.reading``."""

@@ -94,7 +94,9 @@ def verify_backup(
     """Restore a backup into scratch and prove it; with ``drill`` compare every table too.
 
     One pass over the store. What is wrong with the archive is a failed proof; a store that cannot
-    be reached raises. The plaintext lies in a private folder under ``scratch`` meanwhile.
+    be reached raises. Of one encrypted to recipients, no secret key of whom is here, the stored
+    bytes are proven, and the rest is not looked at. The plaintext lies in a private folder under
+    ``scratch`` meanwhile.
     """
     seal = seal_proof(manifest, secrets)
     if seal.failed:
@@ -102,14 +104,12 @@ def verify_backup(
     (entry,) = manifest.files
     with working_folder(scratch, "verify-") as folder, ThreadPoolExecutor(1) as pool:
         restored = folder / "restored"
-        verified = (
-            seal,
-            _existence(store, manifest),
-            *_fetched(StoredFile(store, manifest, entry, secrets.decrypt), restored),
-        )
-        failed = next((proof for proof in verified if proof.failed), None)
-        if failed:
-            return BackupProofs(verified, _no_drill(failed) if drill else ())
+        fetched = _fetched(StoredFile(store, manifest, entry, secrets.decrypt), restored)
+        verified = (seal, _existence(store, manifest), *fetched)
+        in_the_way = [proof for proof in verified if proof.failed]
+        in_the_way += [proof for proof in fetched if not proof.passed]
+        if in_the_way:
+            return BackupProofs(verified, _no_drill(in_the_way[0]) if drill else ())
         sound = pool.submit(_integrity, recovery, restored, manifest.source.engine)
         drilled = _drilled(recovery, restored, manifest) if drill else ()
         return BackupProofs((*verified, sound.result()), drilled)
@@ -148,6 +148,8 @@ def _existence(store: Store, manifest: Manifest) -> Proof:
 def _fetched(file: StoredFile, target: Path) -> tuple[Proof, ...]:
     """Fetch ``file``; on a failure go through the stages again, to see which one it is."""
     entry = file.entry
+    if file.key_is_elsewhere:
+        return _stored_only(file)
     try:
         file.fetch(target, target.parent)
     except PermanentError as error:
@@ -159,6 +161,20 @@ def _fetched(file: StoredFile, target: Path) -> tuple[Proof, ...]:
         plain = f"{entry.name}: {entry.plaintext_size_bytes:,} bytes of plaintext"
         proofs.append(Proof("decompression_test", True, plain))
     return tuple(proofs)
+
+
+def _stored_only(file: StoredFile) -> tuple[Proof, ...]:
+    """Prove the stored bytes of ``file``, which cannot be decrypted here."""
+    name = file.entry.name
+    try:
+        file.check_stored()
+    except PermanentError as error:
+        return (Proof("checksum_validation", False, error.message),)
+    why = "the secret key is not here; run the drill where it is"
+    return (
+        Proof("checksum_validation", True, f"{name}: {file.entry.size_bytes:,} bytes"),
+        Proof("decryption_test", None, f"{name} is not decrypted", (f"what is in {name} ({why})",)),
+    )
 
 
 def _diagnosed(file: StoredFile, scratch: Path, error: PermanentError) -> Iterator[Proof]:
@@ -203,8 +219,9 @@ def _integrity(recovery: Recovery, restored: Path, engine: str) -> Proof:
     return Proof(name, not found.problems, detail, found.unchecked)
 
 
-def _no_drill(failed: Proof) -> tuple[Proof, ...]:
-    return (Proof("restore_drill", False, f"nothing could be restored: {failed.detail}"),)
+def _no_drill(reason: Proof) -> tuple[Proof, ...]:
+    detail = f"nothing could be restored: {reason.detail}"
+    return (Proof("restore_drill", reason.passed, detail, reason.unproven),)
 
 
 def _drilled(recovery: Recovery, restored: Path, manifest: Manifest) -> tuple[Proof, ...]:

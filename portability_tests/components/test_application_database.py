@@ -52,6 +52,7 @@ def test_the_sample_makes_these_jobs_and_schedules() -> None:
     repository = sample_definitions().get_repository_def()
     jobs = {job.name for job in repository.get_all_jobs()} - {"__ASSET_JOB"}
     assert jobs == {
+        "backup_drill",
         "restore_backup",
         "sample_backup",
         "sample_exports",

@@ -13,12 +13,9 @@ import pytest
 from portability_pipelines.catalog.archives import read_manifest
 from portability_pipelines.domain.errors import PermanentError, TransientError
 from portability_pipelines.domain.manifest import MANIFEST_NAME, FileEntry, Manifest, TableEntry
-from portability_pipelines.filters.openpgp_keys import Passphrase
 from portability_pipelines.stores.base import Store
 from portability_pipelines.stores.registry import open_store
-from portability_pipelines.workflows.drafts import Secrets
 from portability_tests.conftest import MakeStore
-from portability_tests.filters.keys import Person
 from portability_tests.servers import S3Server, free_ports
 from portability_tests.workflows.walks import (
     SECRETS,
@@ -221,48 +218,6 @@ def test_tables_that_came_or_went_fail_the_drill(
     wrong = failed(verify(local, renamed, scratch, UNSEALED))
 
     assert wrong == {"restore_drill": f"gone is missing; {first.name} was not backed up"}
-
-
-def test_a_wrong_passphrase_is_said_and_not_shown(
-    database: Path, local: Store, scratch: Path
-) -> None:
-    manifest = _backup(database, local)
-    wrong = replace(SECRETS, decrypt=Passphrase("hunter2-hunter2"))
-
-    proofs = verify(local, manifest, scratch, wrong)
-
-    reasons = failed(proofs)
-    assert list(reasons) == ["decryption_test", "restore_drill"]
-    assert "wrong passphrase" in reasons["decryption_test"]
-    assert "hunter2" not in repr(proofs)
-    assert "hunter2" not in repr(wrong)
-    assert list(scratch.iterdir()) == []
-
-
-def test_without_the_private_key_the_stored_bytes_are_proven_still(
-    database: Path, local: Store, scratch: Path, alice: Person
-) -> None:
-    secrets = Secrets(alice.recipients)
-    manifest = backup(database, local, secrets).manifest
-
-    proofs = verify(local, manifest, scratch, secrets)
-
-    reasons = failed(proofs)
-    assert list(reasons) == ["decryption_test", "restore_drill"]
-    assert "whose private key is not here" in reasons["decryption_test"]
-    held = [proof.name for proof in proofs if proof.passed]
-    assert held == ["file_existence", "checksum_validation"]
-
-
-def test_without_the_passphrase_the_stored_bytes_are_proven_still(
-    database: Path, local: Store, scratch: Path
-) -> None:
-    manifest = _backup(database, local)
-
-    reasons = failed(verify(local, manifest, scratch, replace(SECRETS, decrypt=None)))
-
-    assert list(reasons) == ["decryption_test", "restore_drill"]
-    assert "a passphrase, which is not here" in reasons["decryption_test"]
 
 
 def test_what_the_engine_finds_wrong_fails(tmp_path: Path, local: Store, scratch: Path) -> None:
