@@ -95,6 +95,11 @@ class ArchiveIOManager(dg.ConfigurableIOManager):
             written = obj.write(Archivist(store, secrets, lineage, lambda: datetime.now(UTC)))
             seconds = (time.monotonic() - began) / max(len(written), 1)
         for period, result in written.items():
+            if result.replaces:
+                context.log.warning(
+                    f"Wrote {result.manifest.archive_id}, as what stood there could not stay: "
+                    f"{result.replaces}"
+                )
             self._describe(context, period, archive_metadata(result, store, seconds))
 
     def load_input(self, context: dg.InputContext) -> Archive | dict[str, Archive]:

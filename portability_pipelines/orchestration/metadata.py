@@ -35,6 +35,8 @@ def archive_metadata(written: Written, store: Store, seconds: float) -> dict[str
         "snapshot_at": manifest.source.snapshot_at,
         "files": dg.MetadataValue.md(_files(manifest)),
     }
+    if written.replaces:
+        metadata["replaces"] = written.replaces
     if len(manifest.tables) == 1:
         (table,) = manifest.tables
         metadata["digest"] = table.digest

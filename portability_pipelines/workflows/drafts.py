@@ -42,12 +42,14 @@ class Secrets:
 class Written:
     """An archive that stands in the store; ``fresh`` is False where it stood there before.
 
-    ``sample`` holds a few rows of an export, for a preview that masks them.
+    ``sample`` holds a few rows of an export, for a preview that masks them. ``replaces`` says what
+    is wrong with an archive of the same content that stood there and could not stay.
     """
 
     manifest: Manifest
     fresh: bool
     sample: tuple[Mapping[str, object], ...] = ()
+    replaces: str = ""
 
 
 @dataclass(frozen=True)
@@ -124,17 +126,17 @@ class Draft:
             encryption=encryption,
         )
         store, seal = self.archivist.store, self.archivist.secrets.seal
-        standing = self._standing(manifest)
-        if standing is not None:
+        standing, fault = self._standing(manifest)
+        if standing is not None and not fault:
             return Written(standing, fresh=False)
         for file in files:
             store.put(self.folder / file.name, f"{manifest.prefix}/{file.name}")
         sealed = manifest.sealed(seal) if seal else manifest
         store.publish(f"{manifest.prefix}/{MANIFEST_NAME}", sealed.to_json())
-        return Written(sealed, fresh=True)
+        return Written(sealed, fresh=True, replaces=fault)
 
-    def _standing(self, wanted: Manifest) -> Manifest | None:
-        """The newest archive of the period, where ``wanted`` would add nothing to it."""
+    def _standing(self, wanted: Manifest) -> tuple[Manifest | None, str]:
+        """The newest archive of the period, if ``wanted`` has its content; and what is wrong."""
         try:
             found = archives.latest(
                 self.archivist.store,
@@ -143,28 +145,31 @@ class Draft:
                 wanted.dataset,
                 wanted.period,
             )
-        except PermanentError:
-            # A damaged manifest makes a new archive necessary; verifying says what is wrong.
-            return None
-        good = found and _same_content(found, wanted) and self._stands(found)
-        return found if good else None
+        except PermanentError as error:
+            return None, error.message
+        if found is None or not _same_content(found, wanted):
+            return None, ""
+        fault = self._fault(found)
+        return found, f"{found.archive_id}: {fault}" if fault else ""
 
-    def _stands(self, standing: Manifest) -> bool:
-        """Whether its stored bytes are whole and the seal and key of today are those it has.
+    def _fault(self, standing: Manifest) -> str:
+        """What is wrong with its stored bytes, or that the seal or key of today is not its own.
 
         Read in full, so that running again mends an archive that was damaged in the store. One
         encrypted to a recipient whose secret key is elsewhere cannot be tried for its key.
         """
         store, secrets = self.archivist.store, self.archivist.secrets
         if secrets.seal and not standing.seal_holds(secrets.seal):
-            return False
+            return "the key of today did not seal it"
         files = [StoredFile(store, standing, file, secrets.decrypt) for file in standing.files]
         try:
             for file in files:
                 file.check_stored()
-        except PermanentError:
-            return False
-        return secrets.decrypt is None or all(file.opens(self.folder) for file in files)
+        except PermanentError as error:
+            return f"it is damaged: {error.message}"
+        if secrets.decrypt and not all(file.opens(self.folder) for file in files):
+            return "the key of today does not open it"
+        return ""
 
 
 def _same_content(one: Manifest, other: Manifest) -> bool:

@@ -14,7 +14,6 @@ import pytest
 from portability_pipelines.domain.declarations import Exports, Place, TableDeclaration
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.domain.months import Month
-from portability_pipelines.stores.base import Store
 from portability_pipelines.stores.registry import open_store
 from portability_tests.archives import archives
 from portability_tests.conftest import MakeStoreUrl
@@ -241,68 +240,6 @@ def test_mixed_types_are_refused_with_row_keys_where_that_was_chosen(
     assert "duration_ms" in failure(result)
     assert "on_mixed_types: text" in failure(result)
     assert held(store_url, staging_root) == []
-
-
-def recheck(defs: dg.Definitions, instance: dg.DagsterInstance) -> list[dg.AssetCheckEvaluation]:
-    """The blocking checks of March that fail when nothing but checks is run."""
-    checks = dg.define_asset_job("recheck", dg.AssetSelection.checks_for_assets(KEY))
-    job = dg.Definitions.merge(defs, dg.Definitions(jobs=[checks])).resolve_job_def("recheck")
-    result = job.execute_in_process(
-        instance=instance, tags={"dagster/partition": "2026-03-01"}, raise_on_error=False
-    )
-    return [c for c in result.get_asset_check_evaluations() if not c.passed and c.blocking]
-
-
-def damage(store: Store, manifest: Manifest) -> None:
-    """Turn a bit of a file of the archive."""
-    path = Path(store.locate(f"{manifest.prefix}/{manifest.files[0].name}"))
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-
-def test_a_check_is_about_the_archive_that_was_reported_and_no_newer_one(
-    source: Path, make_store_url: MakeStoreUrl, staging_root: Path, instance: dg.DagsterInstance
-) -> None:
-    url = make_store_url("local")
-    defs = definitions(declared(source), url)
-    assert run(defs, "shop_exports", instance, months=["2026-03-01"], assets=[KEY]).success
-    store = open_store(url, staging_root=staging_root)
-    (reported,) = held(url, staging_root)
-    with closing(sqlite3.connect(source)) as connection:
-        connection.execute("UPDATE user_activity SET details = 'other'")
-        connection.commit()
-    with dg.DagsterInstance.ephemeral() as elsewhere:
-        assert run(defs, "shop_exports", elsewhere, months=["2026-03-01"], assets=[KEY]).success
-    assert recheck(defs, instance) == []
-
-    damage(store, reported)
-
-    (wrong,) = recheck(defs, instance)
-    assert wrong.check_name == "equals_source"
-
-
-def test_a_damaged_archive_fails_its_blocking_check_and_is_mended_by_running_again(
-    source: Path,
-    make_store_url: MakeStoreUrl,
-    staging_root: Path,
-    instance: dg.DagsterInstance,
-) -> None:
-    url = make_store_url("local")
-    defs = definitions(declared(source), url)
-    assert run(defs, "shop_exports", instance, months=["2026-03-01"]).success
-    (written,) = [m for m in held(url, staging_root) if m.dataset == "user_activity"]
-    damage(open_store(url, staging_root=staging_root), written)
-
-    (failed,) = recheck(defs, instance)
-    assert (failed.asset_key, failed.check_name) == (KEY, "equals_source")
-    assert "user_activity.parquet" in str(failed.description)
-
-    again = run(defs, "shop_exports", instance, months=["2026-03-01"])
-    proven = [c for c in again.get_asset_check_evaluations() if c.check_name == "equals_source"]
-    assert all(c.passed for c in proven)
-    kept = [m for m in held(url, staging_root) if m.dataset == "user_activity"]
-    assert len(kept) == 2, "a new archive beside the damaged one"
 
 
 UNDATED = dg.AssetKey(["shop", "exports", "user_activity__undated"])
