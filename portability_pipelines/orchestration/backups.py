@@ -1,7 +1,7 @@
 """The backup of a database as an asset, the checks that prove it, and jobs to drill and restore."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -40,6 +40,9 @@ from portability_pipelines.workflows.verify import BackupProofs, verify_backup
 
 COVERAGE = "covers_everything"
 
+GRACE = timedelta(hours=6)
+"""So long into a month, a backup for the one just closed may start: its run had to wait."""
+
 
 def backup_asset(database: Database) -> dg.AssetsDefinition:
     """Backups of ``database``, partitioned by the month in which they are taken."""
@@ -73,14 +76,16 @@ def backup_asset(database: Database) -> dg.AssetsDefinition:
 
 
 def _require_open_month(partition_key: str, database: Database) -> Month:
-    asked, now = Month.parse(partition_key), open_month(database, datetime.now(UTC))
-    if asked != now:
+    """The month asked for: that of now, or of a moment ago for a run that waited past midnight."""
+    asked, now = Month.parse(partition_key), datetime.now(UTC)
+    current = open_month(database, now)
+    if asked not in (current, open_month(database, now - GRACE)):
         raise RefusedError(
             f"A backup of {database.name} for {asked} cannot be taken: backups hold the database "
             "as it is now",
-            f"Launch the partition {now.partition_key}, the month that is open.",
+            f"Launch the partition {current.partition_key}, the month that is open.",
         )
-    return now
+    return asked
 
 
 def backup_checks(database: Database) -> dg.AssetChecksDefinition:

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import dagster as dg
@@ -130,6 +131,33 @@ def test_a_month_that_is_not_open_is_refused_with_the_reason(
     assert not result.success
     assert "backups hold the database as it is now" in failure(result)
     assert instance.fetch_materializations(KEY, limit=1).records == []
+
+
+@pytest.mark.parametrize(("minutes", "taken"), [(5, True), (355, True), (365, False)])
+def test_a_run_that_waited_past_midnight_still_backs_up_the_month_it_was_for(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+    monkeypatch: pytest.MonkeyPatch,
+    minutes: int,
+    taken: bool,
+) -> None:
+    midnight = datetime.fromisoformat(open_month_key).replace(tzinfo=UTC)
+    closed = f"{midnight - timedelta(days=1):%Y-%m}-01"
+
+    class Late(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Late:
+            return cls.fromtimestamp((midnight + timedelta(minutes=minutes)).timestamp(), tz)
+
+    monkeypatch.setattr("portability_pipelines.orchestration.backups.datetime", Late)
+    defs = definitions(declared(source), make_store_url("local"))
+    result = run(defs, "shop_backup", instance, months=[closed])
+    assert result.success == taken
+    records = instance.fetch_materializations(KEY, limit=9).records
+    assert [record.partition_key for record in records] == [closed] * taken
 
 
 def test_without_a_passphrase_nothing_is_written(
