@@ -51,12 +51,28 @@ def restore(
 
 
 def _require_new(target: Path) -> None:
+    if _exists(target) and target.is_dir():
+        raise RefusedError(f"{target} is a folder", "Give the path of a new file.")
     if not target.parent.is_dir():
         raise RefusedError(f"There is no folder {target.parent}", "Make it, or choose another.")
     # A database would take the journal of another, left there, for its own.
     for path in (target, *(target.with_name(target.name + end) for end in JOURNALS)):
-        if os.path.lexists(path):
+        if _exists(path):
             raise RefusedError(f"{path} exists already", "Restore to a new file, then move it.")
+
+
+def _exists(path: Path) -> bool:
+    """Whether anything has that name, a link that leads nowhere included."""
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise RefusedError(
+            f"{str(path)!r} cannot name a file: {why}", "Choose another name."
+        ) from error
+    return True
 
 
 def _name(restored: Path, target: Path) -> None:

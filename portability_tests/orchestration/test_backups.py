@@ -221,6 +221,9 @@ def test_a_backup_is_restored_into_a_new_file_only(
     assert content(target) == content(source)
     again = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
     assert "exists already" in failure(again)
+    config["ops"]["restore"]["config"]["target"] = ""
+    nowhere = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
+    assert "is a folder. Give the path of a new file" in failure(nowhere)
     assert [path.name for path in target.parent.iterdir()] == ["shop.sqlite"]
 
 

@@ -95,6 +95,31 @@ def test_a_file_that_appears_meanwhile_is_kept(
     assert list(target.parent.iterdir()) == [target]
 
 
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ("", "is a folder"),
+        ("/", "is a folder"),
+        ("{folder}", "is a folder"),
+        ("{folder}/", "is a folder"),
+        ("{folder}/" + 300 * "x", "cannot name a file: File name too long"),
+        ("{folder}/a\0b", "cannot name a file: embedded null"),
+    ],
+    ids=["nothing", "root", "folder", "slash", "long", "null"],
+)
+def test_a_target_that_names_no_new_file_is_refused_before_anything_is_read(
+    local: Store, archived: Manifest, target: Path, scratch: Path, given: str, reason: str
+) -> None:
+    watched, opened = WatchedStore(local), list[str]()
+    watched.opened = opened.append
+
+    with pytest.raises(RefusedError, match=reason):
+        restore(watched, archived, SECRETS, Path(given.format(folder=target.parent)), scratch)
+
+    assert opened == []
+    assert list(target.parent.iterdir()) == []
+
+
 def test_a_missing_folder_is_refused(
     local: Store, archived: Manifest, target: Path, scratch: Path
 ) -> None:
