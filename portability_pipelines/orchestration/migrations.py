@@ -133,6 +133,8 @@ def _migrate(
     )
     if not total:
         require_dates(snapshot, selection, one.table)
+    compared = f"{one.table.name} compared with its documents ({selection.span})"
+    say_compared = Progress(compared, context.log.info)
     verified = verify_migration(
         snapshot.read_stored(selection),
         selection.table,
@@ -141,6 +143,7 @@ def _migrate(
         collection=collection_name(one.table),
         unique_by=unique_by,
         batch_size=migration.batch_size,
+        progress=lambda done: say_compared(done, total),
     )
     seconds = (time.monotonic() - began) / max(len(counts), 1)
     _describe(context, one, counts, verified, seconds)

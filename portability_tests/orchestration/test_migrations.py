@@ -108,6 +108,17 @@ def test_a_month_whose_rows_are_all_rejected_fails(
     assert "rows were rejected" in str(check.description)
 
 
+def test_progress_is_told_while_documents_are_written_and_while_they_are_compared(
+    defs: dg.Definitions, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portability_pipelines.orchestration.progress.INTERVAL_SECONDS", 1e-9)
+    result = run(defs, "shop_migration", instance, months=[MONTH])
+    rows = latest(instance)["rows"]
+    said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    for work in ("chat_inquiry_information to MongoDB (2026-03)", "compared with its documents"):
+        assert any(work in line and f": {rows:,} of {rows:,} rows (100%)" in line for line in said)
+
+
 def test_rows_that_no_month_claims_are_migrated_too(
     defs: dg.Definitions, instance: dg.DagsterInstance
 ) -> None:
