@@ -17,7 +17,7 @@ from portability_pipelines.demo.console import Console
 from portability_pipelines.demo.runs import Outcome, plan, run
 from portability_pipelines.demo.servers import mongodb
 from portability_pipelines.demo.settings import prepare
-from portability_pipelines.demo.subjects import SAMPLE_ROWS, Subject, discovered, sample
+from portability_pipelines.demo.subjects import SAMPLE_ROWS, Subject, at, sample
 from portability_pipelines.demo.summary import summary
 from portability_pipelines.domain.errors import PortabilityError
 from portability_pipelines.orchestration.folders import private_folder
@@ -67,7 +67,7 @@ def _show(database: str | None, rows: int) -> int:
     console = Console()
     for made in prepare():
         console.step(made)
-    subject = discovered(Path(database).resolve(), console) if database else sample(rows, console)
+    subject = at(Path(database).resolve(), console) if database else sample(rows, console)
     with mongodb(private_folder() / "mongodb"), dg.DagsterInstance.get() as instance:
         outcome = Outcome()
         for step in plan(subject, console):

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from zlib import crc32
 
 import dagster as dg
-import yaml
 
 from portability_pipelines.demo.console import Console
-from portability_pipelines.domain.declarations import SourceReference, TableDeclaration
+from portability_pipelines.demo.declared import (
+    declared_databases,
+    file_of,
+    last_month,
+    names_taken,
+)
+from portability_pipelines.domain.declarations import Database, SourceReference, TableDeclaration
 from portability_pipelines.domain.months import Month
 from portability_pipelines.engines.registry import open_engine
 from portability_pipelines.orchestration.build import database_definitions, project_definitions
@@ -27,8 +35,6 @@ SEED = 2024
 UNTIL = date(2026, 11, 21)
 FORMATS = ("parquet", "csv", "jsonl")
 LONGEST_NAME = 40
-_RESERVED = {"admin", "config", "local", "restore", SAMPLE}
-"""Databases of MongoDB's own, one whose backup job would be called like ours, and the sample."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +81,35 @@ def generate_sample(rows: int, console: Console, *, replace: bool = True) -> Non
     console.detail(f"{sum(counts.values()):,} rows in {len(counts)} tables, in {path}")
 
 
-def discovered(path: Path, console: Console) -> Subject:
+def at(path: Path, console: Console) -> Subject:
+    """The database at ``path`` (without links): as it is declared, else as its data suggests."""
+    databases = declared_databases()
+    for database in databases:
+        if file_of(database) == path:
+            console.step(f"{path} is declared as {database.name}, and shown as such")
+            return Subject(database.name, _definitions(database), last_month(database))
+    return _discovered(path, name_for(path, names_taken(databases)), console)
+
+
+def name_for(path: Path, taken: Collection[str]) -> str:
+    """A name for the database at ``path``, which is none of those ``taken``.
+
+    It ends in a checksum of the path: the same path gets the same name again, and a name that a
+    person gives to another database, now or later, is not met by accident.
+    """
+    words = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
+    stem = words if words[:1].isalpha() else f"database_{words}".rstrip("_")
+    name = own = f"{stem[:LONGEST_NAME]}_{crc32(os.fsencode(path)):08x}"
+    number = 1
+    while name in taken:
+        number += 1
+        name = f"{own}_{number}"
+    return name
+
+
+def _discovered(path: Path, name: str, console: Console) -> Subject:
     """The database at ``path``, declared as its data suggests; opened for reading only."""
     console.step(f"discovering what {path} holds")
-    name = name_for(path, private_folder())
     with open_engine("sqlite", path, scratch_folder()).snapshot() as snapshot:
         found = discover(
             snapshot,
@@ -93,29 +124,11 @@ def discovered(path: Path, console: Console) -> Subject:
         console.detail(f"dated rows lie in {found.database.first_month} to {found.last_month}")
     declaration = private_folder() / f"{name}.yaml"
     declaration.write_text(as_yaml(found.database))
-    definitions = dg.Definitions.merge(database_definitions(found.database), project_definitions())
-    return Subject(name, definitions, found.last_month, declaration)
+    return Subject(name, _definitions(found.database), found.last_month, declaration)
 
 
-def name_for(path: Path, declarations: Path) -> str:
-    """A name for the database at ``path`` that no other database goes by.
-
-    The same path gets the same name again, by the declaration kept in the folder ``declarations``.
-    """
-    words = re.sub(r"[^a-z0-9]+", "_", path.stem.lower()).strip("_")
-    stem = words if words[:1].isalpha() else f"database_{words}".rstrip("_")
-    stem = stem[:LONGEST_NAME]
-    name, number = stem, 1
-    while name in _RESERVED or _path_of(declarations / f"{name}.yaml") not in (None, str(path)):
-        number += 1
-        name = f"{stem}_{number}"
-    return name
-
-
-def _path_of(declaration: Path) -> str | None:
-    if not declaration.is_file():
-        return None
-    return str(yaml.safe_load(declaration.read_text())["attributes"]["source"]["path"])
+def _definitions(database: Database) -> dg.Definitions:
+    return dg.Definitions.merge(database_definitions(database), project_definitions())
 
 
 def _described(table: TableDeclaration) -> str:

@@ -195,7 +195,8 @@ def test_a_database_of_ones_own_is_only_read(project: ProjectCopy, tmp_path: Pat
     }
     assert path.read_bytes() == before
     assert [file.name for file in folder.iterdir()] == ["Shop 1.db"]
-    kept = yaml.safe_load((project.folder / ".portability" / "shop_1.yaml").read_text())
+    (declaration,) = (project.folder / ".portability").glob("shop_1_*.yaml")
+    kept = yaml.safe_load(declaration.read_text())
     assert kept["type"] == COMPONENT
     assert kept["attributes"]["source"]["path"] == str(path)
 

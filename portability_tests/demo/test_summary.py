@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from portability_pipelines.demo.runs import Made, Outcome
-from portability_pipelines.demo.subjects import name_for
 from portability_pipelines.demo.summary import drawn, size, summary
 
 ARCHIVE = "20261121T035631123456Z-a1b2c3d4e5f6"
@@ -61,24 +58,3 @@ def test_numbers_stand_right_and_words_left() -> None:
 )
 def test_sizes_have_three_digits(size_bytes: int | None, written: str) -> None:
     assert size(size_bytes) == written
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("/srv/Strange Shop-1.db", "strange_shop_1"),
-        ("/srv/2025.sqlite", "database_2025"),
-        ("/srv/作.sqlite", "database"),
-        ("/srv/admin.db", "admin_2"),
-        ("/srv/sample.sqlite", "sample_2"),
-        ("/srv/restore.sqlite", "restore_2"),
-    ],
-)
-def test_a_database_is_named_after_its_file(tmp_path: Path, path: str, name: str) -> None:
-    assert name_for(Path(path), tmp_path) == name
-
-
-def test_a_name_that_another_database_has_is_not_given_twice(tmp_path: Path) -> None:
-    (tmp_path / "shop.yaml").write_text("attributes: {source: {path: /srv/a/shop.db}}")
-    assert name_for(Path("/srv/a/shop.db"), tmp_path) == "shop"
-    assert name_for(Path("/srv/b/shop.db"), tmp_path) == "shop_2"
