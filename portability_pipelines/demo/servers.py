@@ -61,16 +61,18 @@ def mongodb(folder: Path) -> Iterator[str]:
 @contextmanager
 def _shared(folder: Path) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    server = None
     with (folder / "users.lock").open("w") as users:
-        with _alone(folder):
-            server = _running(folder) or _started(folder)
-            fcntl.flock(users, fcntl.LOCK_SH)
         try:
+            with _alone(folder):
+                server = _running(folder) or _started(folder)
+                fcntl.flock(users, fcntl.LOCK_SH)
             yield server
         finally:
-            with _alone(folder):
-                if _is_last(users.fileno()):
-                    _stop(server, folder)
+            if server:
+                with _alone(folder):
+                    if _is_last(users.fileno()):
+                        _stop(server, folder)
 
 
 @contextmanager
@@ -119,19 +121,39 @@ def _started(folder: Path) -> Server:
     log, port = folder / "mongod.log", _free_port()
     argv = [str(_binary()), "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
     argv += ["--dbpath", str(folder / "data"), "--wiredTigerCacheSizeGB", "0.25", "--quiet"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
-        )
-    server = Server(port, process.pid)
+    process = None
     try:
+        with log.open("wb") as output, _undisturbed():
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            )
+        server = Server(port, process.pid)
         _await(server, process, log)
         (folder / "server.json").write_text(json.dumps(asdict(server)))
     except BaseException:
-        process.kill()
-        process.wait()
+        if process:
+            process.kill()
+            process.wait()
         raise
     return server
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off what the handlers of signals do; in the middle they would lose a started process."""
+    heard: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        for number, handler in handlers.items():
+            if callable(handler):
+                signal.signal(number, lambda number, _: heard.append(number))
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for late in heard:
+            signal.raise_signal(late)
 
 
 def _await(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
