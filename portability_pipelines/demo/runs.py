@@ -18,7 +18,6 @@ MONTHS_SHOWN = 2
 # The name under which every job finds its logger, so that a run can be repeated from the UI.
 _LOGGER = "console"
 _UNDATED = f"__{UNDATED}"
-_INTERRUPTED = "DagsterExecutionInterruptedError"
 _PROOF_FAILED = "DagsterAssetCheckFailedError"
 
 
@@ -96,19 +95,13 @@ def months_shown(job: JobDefinition, last: Month | None) -> list[Month]:
 
 
 def run(step: Step, instance: dg.DagsterInstance) -> Outcome:
-    """Run one step in this process, recorded in ``instance`` like any other run.
-
-    Raises ``KeyboardInterrupt`` where the run was interrupted, of which Dagster makes a failure.
-    """
+    """Run one step in this process, recorded in ``instance`` like any other run."""
     result = step.job.execute_in_process(
         run_config={"loggers": {_LOGGER: {}}},
         instance=instance,
         partition_key=step.partition,
         raise_on_error=False,
     )
-    causes = [cause for event in result.get_step_failure_events() for cause in _causes(event)]
-    if any(cause.cls_name == _INTERRUPTED for cause in causes):
-        raise KeyboardInterrupt
     made = tuple(_made(result))
     failures = [*_refuted(result), *_step_failures(result)]
     if result.success:

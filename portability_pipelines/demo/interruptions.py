@@ -1,0 +1,87 @@
+"""Signals that end the demo, heard at any moment, whoever else puts handlers in place."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import NoReturn
+
+GRACE_SECONDS = 5
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_STOPPED = b"Stopped. Nothing half-written counts; run it again to go on.\n"
+
+
+class Interruptions:
+    """While its context lasts, the first signal raises ``KeyboardInterrupt`` in the main thread.
+
+    Dagster has handlers of its own while a job runs and forgets what comes at a bad moment, and
+    Python drops what is raised in a destructor. So what counts is the pipe in which the interpreter
+    notes a signal before any handler gets it. Where the context does not end within
+    ``GRACE_SECONDS`` of a signal, the process ends all the same: ``close`` is called by another
+    thread then. A signal that this process was started deaf to, as by nohup, is not heard.
+    """
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        self._close = close
+        self._raised = False
+        self._ended = threading.Event()
+        self._leaving = threading.Lock()
+        self._stderr = os.dup(2)
+        self._noted, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def __enter__(self) -> Interruptions:
+        for number in _SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._raise)
+        threading.Thread(target=self._leave_if_stuck, daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        self._ended.set()
+
+    @property
+    def heard(self) -> bool:
+        """Whether a signal has come."""
+        return bool(select.select([self._noted], [], [], 0)[0])
+
+    def check(self) -> None:
+        """Raise ``KeyboardInterrupt`` where a signal has come, whatever became of it."""
+        if self.heard:
+            raise KeyboardInterrupt
+
+    def leave(self) -> NoReturn:
+        """Close, say so in one line, and end the process with 128 and the number of the signal.
+
+        At once, because the threads of libraries may keep an interpreter from ending.
+        """
+        with self._leaving:
+            try:
+                self._close()
+            finally:
+                with suppress(OSError):  # the terminal may be gone
+                    os.write(self._stderr, _STOPPED)
+                os._exit(128 + os.read(self._noted, 1)[0])
+
+    def _raise(self, _: int, __: FrameType | None) -> None:
+        if not self._raised:
+            self._raised = True
+            raise KeyboardInterrupt
+
+    def _leave_if_stuck(self) -> None:
+        select.select([self._noted], [], [])
+        if not self._ended.wait(GRACE_SECONDS):
+            self.leave()

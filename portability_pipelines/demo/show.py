@@ -1,0 +1,95 @@
+"""What ``make demo`` shows: the main job on one database, step by step, and what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import dagster as dg
+
+from portability_pipelines.catalog import archives
+from portability_pipelines.demo.console import Console
+from portability_pipelines.demo.runs import Outcome, plan, run
+from portability_pipelines.demo.servers import mongodb
+from portability_pipelines.demo.settings import prepare
+from portability_pipelines.demo.subjects import SAMPLE_ROWS, Subject, at, sample
+from portability_pipelines.demo.summary import summary
+from portability_pipelines.orchestration.folders import private_folder
+from portability_pipelines.orchestration.resources import Archives, passphrase_file
+from portability_pipelines.workflows.backup import DATASET
+
+
+def show(servers: ExitStack, check: Callable[[], None]) -> int:
+    """Do what the command line asks for; 1 where a run or a proof failed.
+
+    What it starts is left to ``servers`` to stop. ``check`` is called after every run and raises
+    where a signal has come, of which Dagster may have made a failure, or nothing.
+    """
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    warnings.simplefilter("ignore", dg.PreviewWarning)
+    arguments = _arguments()
+    console, outcome = Console(), Outcome()
+    for made in prepare():
+        console.step(made)
+    subject = _subject(arguments.database, arguments.rows, console)
+    servers.enter_context(mongodb(private_folder() / "mongodb"))
+    with dg.DagsterInstance.get() as instance:
+        for step in plan(subject, console):
+            console.step(step.title)
+            outcome += run(step, instance)
+            check()
+    for line in ("", *summary(outcome), "", *_next(subject)):
+        console.plain(line)
+    console.plain(f"\n{console.elapsed_seconds:.0f} seconds in all.")
+    return 1 if outcome.failures else 0
+
+
+def _subject(database: str | None, rows: int, console: Console) -> Subject:
+    return at(Path(database).resolve(), console) if database else sample(rows, console)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m portability_pipelines.demo",
+        description="Export a database by month, migrate it to MongoDB, back it up, and prove it.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "database", nargs="?", metavar="DB", help="an SQLite database; without it, a sample"
+    )
+    parser.add_argument(
+        "--rows", type=int, default=SAMPLE_ROWS, help="rows of user activity in the sample"
+    )
+    return parser.parse_args()
+
+
+def _next(subject: Subject) -> list[str]:
+    """What a person may do now."""
+    store = Archives().store()
+    lines = [
+        "Next",
+        "  make up          serves the UI, with these runs in it",
+        f"  archives         {store.locate(subject.name)}/<asset>/<partition>/<where>",
+        f"  open the backup  {_opening(subject)}",
+    ]
+    if subject.declaration:
+        folder = f"portability_pipelines/defs/{subject.name}"
+        lines.append(f"  to keep it       cp {subject.declaration} {folder}/defs.yaml")
+    return lines
+
+
+def _opening(subject: Subject) -> str:
+    """The command that opens the newest backup without this project."""
+    store = Archives().store()
+    newest = archives.chosen(store, subject.name, "backup", DATASET)
+    if newest is None:
+        return "there is none"
+    key = ""
+    if not {"PORTABILITY_PASSPHRASE", "PORTABILITY_RECIPIENT"} & set(os.environ):
+        key = f"--batch --pinentry-mode loopback --passphrase-file {passphrase_file()} "
+    where = store.locate(f"{newest.prefix}/{newest.files[0].name}")
+    return f"gpg {key}-d {where} | zstd -d > {subject.name}.sqlite"
