@@ -19,6 +19,12 @@ MONTHS_SHOWN = 2
 _LOGGER = "console"
 _UNDATED = f"__{UNDATED}"
 _PROOF_FAILED = "DagsterAssetCheckFailedError"
+_ADVICE = {
+    "rejected": "Why rows were rejected is told by 'skipped' in the asset's metadata: make up.",
+    "superseded": "Where a newer snapshot wrote, nothing is to be done: what it wrote stays.",
+    "stale_documents": "Stale documents are of rows that the source has no more: delete them, or "
+    "drop the collection and migrate again.",
+}
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,8 @@ class Step:
 class Made:
     """One materialisation: an archive in the store, or the documents of a collection.
 
-    ``size_bytes`` is None for documents. ``proofs`` are the checks that a mistake would fail.
+    ``size_bytes`` is None for documents. ``proofs`` are the checks that a mistake would fail, each
+    with whether it held; one that only warns has found no mistake.
     """
 
     asset: str
@@ -130,9 +137,9 @@ def _made(result: ExecuteInProcessResult) -> Iterator[Made]:
             changed=bool(values.get("changed", True)),
             where=_where(values),
             proofs=tuple(
-                check.passed
+                check.passed or check.severity == dg.AssetCheckSeverity.WARN
                 for check in result.get_asset_check_evaluations()
-                if check.asset_key == key and check.severity == dg.AssetCheckSeverity.ERROR
+                if check.asset_key == key and check.blocking
             ),
         )
 
@@ -169,10 +176,10 @@ def _warnings(result: ExecuteInProcessResult) -> Iterator[str]:
     for event in result.get_asset_materialization_events():
         materialized = event.step_materialization_data.materialization
         key, values = materialized.asset_key, _plain(materialized.metadata)
-        for left_out in ("duplicates", "rejected"):
-            if values.get(left_out):
-                period = _period(key, materialized.partition)
-                yield f"{_asset(key)}: {period}: {values[left_out]:,} {left_out} left out"
+        if values.get("duplicates"):
+            period = _period(key, materialized.partition)
+            yield f"{_asset(key)}: {period}: {values['duplicates']:,} duplicates left out"
+        yield from (advice for name, advice in _ADVICE.items() if values.get(name))
 
 
 def _step_failures(result: ExecuteInProcessResult) -> Iterator[str]:

@@ -24,7 +24,7 @@ from portability_pipelines.workflows.backup import DATASET
 
 
 def show(servers: ExitStack, check: Callable[[], None]) -> int:
-    """Do what the command line asks for; 1 where a run or a proof failed.
+    """Do what the command line asks for; 1 where a run or a proof failed, warnings or not.
 
     What it starts is left to ``servers`` to stop. ``check`` is called after every run and raises
     where a signal has come, of which Dagster may have made a failure, or nothing.

@@ -201,6 +201,29 @@ def test_a_database_of_ones_own_is_only_read(project: ProjectCopy, tmp_path: Pat
     assert kept["attributes"]["source"]["path"] == str(path)
 
 
+def test_rows_that_are_gone_or_rejected_are_warned_of_and_fail_nothing(
+    project: ProjectCopy, tmp_path: Path
+) -> None:
+    path = tmp_path / "notes.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE notes (id INTEGER PRIMARY KEY, said TEXT);"
+            "INSERT INTO notes VALUES (1, 'one'), (2, 'two');"
+        )
+        assert demo(project, str(path)).returncode == 0
+        connection.executescript(
+            "DELETE FROM notes WHERE id = 1;"
+            "INSERT INTO notes VALUES (3, printf('%.*c', 17000000, 'x'));"
+        )
+    again = demo(project, str(path))
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "held" in table(again.stdout)["mongodb/notes", "all"]
+    warnings = again.stdout[again.stdout.index("Warnings") :].splitlines()[1:4]
+    assert warnings[0] == "  mongodb/notes: all: 1 rows rejected, 1 stale documents"
+    assert warnings[1].startswith("  Why rows were rejected is told by 'skipped'")
+    assert warnings[2].startswith("  Stale documents are of rows that the source has no more: ")
+
+
 @pytest.mark.parametrize("content", [None, b"certainly not a database " * 100])
 def test_what_is_no_database_is_said_in_one_line(
     project: ProjectCopy, tmp_path: Path, content: bytes | None
