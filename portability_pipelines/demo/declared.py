@@ -22,7 +22,7 @@ def declared_databases() -> list[Database]:
     Raises ``PermanentError`` where a declaration cannot be read.
     """
     project = project_folder()
-    if not (project / "workspace.yaml").is_file():
+    if not any((project / "portability_pipelines" / "defs").rglob("*.yaml")):
         return []
     try:
         tree = dg.ComponentTree.for_project(project)

@@ -12,6 +12,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from portability_pipelines.demo.console import Console, progress_logger
 from portability_pipelines.demo.subjects import Subject
+from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
 
 MONTHS_SHOWN = 2
@@ -76,7 +77,10 @@ class Outcome:
 
 
 def plan(subject: Subject, console: Console) -> list[Step]:
-    """The subject's jobs in order: exports, migration, backup; by month, then the rest."""
+    """The subject's jobs in order: exports, migration, backup; by month, then the rest.
+
+    Refused where none is declared.
+    """
     loggers = dg.Definitions(loggers={_LOGGER: progress_logger(console)})
     jobs = {
         job.name.removeprefix(f"{subject.name}_"): job
@@ -91,8 +95,15 @@ def plan(subject: Subject, console: Console) -> list[Step]:
             ]
         if f"whole_{name}" in jobs:
             steps.append(Step(f"{title}, what belongs to no month", jobs[f"whole_{name}"]))
-    backup = jobs["backup"]
-    return [*steps, Step("backup, read back and restored", backup, _partitions(backup)[-1])]
+    if "backup" in jobs:
+        open_month = _partitions(jobs["backup"])[-1]
+        steps.append(Step("backup, read back and restored", jobs["backup"], open_month))
+    if not steps:
+        raise RefusedError(
+            f"The database {subject.name!r} is declared without anything to show",
+            "Declare exports, a backup or a migration, and tables to export or migrate.",
+        )
+    return steps
 
 
 def months_shown(job: JobDefinition, last: Month | None) -> list[Month]:

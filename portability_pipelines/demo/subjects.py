@@ -21,10 +21,11 @@ from portability_pipelines.demo.declared import (
     names_taken,
 )
 from portability_pipelines.domain.declarations import Database, SourceReference, TableDeclaration
+from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month
 from portability_pipelines.engines.registry import open_engine
 from portability_pipelines.orchestration.build import database_definitions, project_definitions
-from portability_pipelines.orchestration.folders import private_folder
+from portability_pipelines.orchestration.folders import private_folder, project_folder
 from portability_pipelines.orchestration.resources import scratch_folder
 from portability_pipelines.sample import generate
 from portability_pipelines.workflows.discover import as_yaml, discover
@@ -53,22 +54,26 @@ class Subject:
 def sample(rows: int, console: Console) -> Subject:
     """The shipped sample, generated unless it is there with the same arguments.
 
-    Its open month is left out: what is exported stays as it is from one day to the next.
+    Its open month is left out: what is exported stays as it is from one day to the next. Refused
+    where its declaration was removed.
     """
+    declared = next((one for one in declared_databases() if one.name == SAMPLE), None)
+    if declared is None:
+        raise RefusedError(
+            f"No database named {SAMPLE!r} is declared under defs/",
+            "Name a database of yours: make demo DB=path/to/any.sqlite.",
+        )
     generate_sample(rows, console)
-    from portability_pipelines.definitions import defs
-
-    closed = Month(UNTIL.year, UNTIL.month - 1)
-    return Subject(SAMPLE, defs(), closed)
+    return Subject(SAMPLE, _definitions(declared), Month(UNTIL.year, UNTIL.month - 1))
 
 
 def generate_sample(rows: int, console: Console, *, replace: bool = True) -> None:
-    """Generate the sample's database where it is missing.
+    """Generate the sample's database where it is missing, in the place that its YAML declares.
 
-    With ``replace`` also where it was generated here with other arguments; one that a person has
-    put there stays.
+    That is in the project's folder, wherever ``PORTABILITY_HOME`` is. With ``replace`` also where
+    it was generated here with other arguments; one that a person has put there stays.
     """
-    path = private_folder() / SAMPLE / "sample.sqlite"
+    path = project_folder() / ".portability" / SAMPLE / "sample.sqlite"
     note = path.with_suffix(".json")
     arguments = {"rows": rows, "seed": SEED, "until": UNTIL.isoformat()}
     differs = replace and note.is_file() and json.loads(note.read_text()) != arguments
