@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -42,7 +43,9 @@ def show(servers: ExitStack, check: Callable[[], None]) -> int:
             console.step(step.title)
             outcome += run(step, instance)
             check()
-    for line in ("", *summary(outcome), "", *_next(subject)):
+    for line in ("", *summary(outcome), ""):
+        console.plain(line)
+    for line in _next(subject):
         console.plain(line)
     console.plain(f"\n{console.elapsed_seconds:.0f} seconds in all.")
     return 1 if outcome.failures else 0
@@ -69,16 +72,17 @@ def _arguments() -> argparse.Namespace:
 
 def _next(subject: Subject) -> list[str]:
     """What a person may do now."""
-    store = Archives().store()
+    folder = Archives().store().locate(subject.name)
     lines = [
         "Next",
         "  make up          serves the UI, with these runs in it",
-        f"  archives         {store.locate(subject.name)}/<asset>/<partition>/<where>",
+        f"  archives         {folder}, in folders named as under 'where'",
         f"  open the backup  {_opening(subject)}",
     ]
     if subject.declaration:
-        folder = f"portability_pipelines/defs/{subject.name}"
-        lines.append(f"  to keep it       cp {subject.declaration} {folder}/defs.yaml")
+        place = f"portability_pipelines/defs/{subject.name}"
+        kept = shlex.join(["cp", str(subject.declaration), f"{place}/defs.yaml"])
+        lines.append(f"  to keep it       mkdir -p {place} && {kept}")
     return lines
 
 
@@ -88,8 +92,13 @@ def _opening(subject: Subject) -> str:
     newest = archives.chosen(store, subject.name, "backup", DATASET)
     if newest is None:
         return "there is none"
-    key = ""
+    gpg = ["gpg"]
     if not {"PORTABILITY_PASSPHRASE", "PORTABILITY_RECIPIENT"} & set(os.environ):
-        key = f"--batch --pinentry-mode loopback --passphrase-file {passphrase_file()} "
+        gpg += ["--batch", "--pinentry-mode", "loopback"]
+        gpg += ["--passphrase-file", str(passphrase_file())]
     where = store.locate(f"{newest.prefix}/{newest.files[0].name}")
-    return f"gpg {key}-d {where} | zstd -d > {subject.name}.sqlite"
+    if where.startswith("s3://"):
+        opened = f"{shlex.join(['aws', 's3', 'cp', where, '-'])} | {shlex.join([*gpg, '-d'])}"
+    else:
+        opened = shlex.join([*gpg, "-d", where])
+    return f"{opened} | zstd -d > {subject.name}.sqlite"

@@ -20,7 +20,8 @@ def summary(outcome: Outcome) -> list[str]:
     lines = drawn([HEADINGS, *map(_cells, shown)])
     empty = len(outcome.made) - len(shown)
     if empty:
-        lines += ["", f"{empty} more hold no rows, and were proven to."]
+        told = "holds no rows, and was" if empty == 1 else "hold no rows, and were"
+        lines += ["", f"{empty} more {told} proven to."]
     lines += _listed("Warnings", outcome.warnings)
     lines += _listed("Failures", outcome.failures)
     return [*lines, "", _verdict(outcome)]
