@@ -32,8 +32,11 @@ home: setup
 	@if [ "$(DAGSTER_HOME)" = "$(CURDIR)/.portability/dagster" ] \
 	|| [ ! -e "$(DAGSTER_HOME)/dagster.yaml" ]; then cp dagster.yaml "$(DAGSTER_HOME)/"; fi
 
+# By way of the environment and unexpanded, so that a path may hold anything.
+unexport DB
+demo: export DEMO_DATABASE := $(value DB)
 demo: home ## Export, migrate, back up and prove a sample database, or yours: DB=path
-	@$(BIN)/python -m portability_pipelines.demo $(if $(DB),"$(DB)")
+	@$(BIN)/python -m portability_pipelines.demo $(if $(value DB),-- "$$DEMO_DATABASE")
 
 up: home ## Serve the Dagster UI and the schedules on http://127.0.0.1:3000
 	@$(BIN)/python -m portability_pipelines.demo.serve
