@@ -109,5 +109,8 @@ def _keys_taken(name: str, table: TableDeclaration) -> tuple[str, ...]:
 
 
 def _apart(name: str, taken: Collection[str]) -> str:
+    """``name`` as part of a key; with a checksum where it is ``taken``, or nothing else is left."""
     part = safe_name(name)
-    return f"{part}_{crc32(name.encode()):08x}" if part in taken else part
+    if part in taken or not part.strip("_"):
+        return f"{part}_{crc32(name.encode()):08x}"
+    return part

@@ -53,6 +53,12 @@ def test_only_what_would_be_the_same_key_is_told_apart_by_a_checksum() -> None:
     ]
 
 
+def test_a_name_of_which_no_letter_is_left_is_told_by_a_checksum() -> None:
+    assert keys_of(TableDeclaration("日本"), TableDeclaration("café")) == [
+        f"{kind}/{part}" for kind in ("exports", "mongodb") for part in ("___c7b7cdcc", "caf_")
+    ]
+
+
 def test_collections_that_are_called_alike_have_keys_of_their_own() -> None:
     tables = (
         TableDeclaration("a", collection="x.y"),
