@@ -6,11 +6,11 @@ from pathlib import Path
 
 import dagster as dg
 
-from portability_pipelines.components.loading import declared_definitions
+from portability_pipelines.components.loading import declared
 from portability_pipelines.orchestration.build import project_definitions
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Every database declared in YAML; loads with an empty environment and without I/O."""
-    return dg.Definitions.merge(declared_definitions(Path(__file__).parent), project_definitions())
+    return dg.Definitions.merge(declared(Path(__file__).parent).definitions, project_definitions())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -12,23 +13,47 @@ import yaml
 from pydantic import ValidationError
 
 from portability_pipelines.components.application_database import ApplicationDatabase, place_in
+from portability_pipelines.domain.declarations import Database
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.orchestration.rules import require_apart
 
 
-def declared_definitions(path_within_project: Path) -> dg.Definitions:
+@dataclass(frozen=True)
+class Declared:
+    """What a project declares: ``databases`` in YAML, and the definitions of all there is."""
+
+    databases: tuple[Database, ...]
+    definitions: dg.Definitions
+
+
+def declared(path_within_project: Path) -> Declared:
     """Everything declared under the project's ``defs/``; reads its files and nothing else.
 
     Raises ``RefusedError`` with the file and line of a mistake; what the schema does not know is a
     ``ValidationError`` of pydantic's, with both as well.
     """
-    tree = dg.ComponentTree.for_project(path_within_project)
-    _require_whole(tree.defs_module_path)
+    tree = _tree(path_within_project)
+    if tree is None:
+        return Declared((), dg.Definitions())
     with _mistakes_alone():
-        built = tree.build_defs()
+        definitions = tree.build_defs()
         components = tree.get_all_components(ApplicationDatabase)
-        require_apart([component.database for component in components])
-        return built
+        databases = tuple(component.database for component in components)
+        require_apart(databases)
+        return Declared(databases, definitions)
+
+
+def _tree(path_within_project: Path) -> dg.ComponentTree | None:
+    """What is declared; None for nothing, of which Dagster makes an error."""
+    try:
+        tree = dg.ComponentTree.for_project(path_within_project)
+    except ModuleNotFoundError as error:
+        if (error.name or "").endswith(".defs"):
+            return None
+        raise
+    defs = tree.defs_module_path
+    _require_whole(defs)
+    return tree if any((*defs.rglob("defs.y*ml"), *defs.rglob("*.py"))) else None
 
 
 def _require_whole(defs: Path) -> None:

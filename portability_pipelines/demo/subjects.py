@@ -13,13 +13,10 @@ from zlib import crc32
 
 import dagster as dg
 
+import portability_pipelines
+from portability_pipelines.components.loading import declared
 from portability_pipelines.demo.console import Console
-from portability_pipelines.demo.declared import (
-    declared_databases,
-    file_of,
-    last_month,
-    names_taken,
-)
+from portability_pipelines.demo.declared import file_of, last_month, names_taken
 from portability_pipelines.domain.declarations import Database, SourceReference, TableDeclaration
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month
@@ -36,6 +33,7 @@ SEED = 2024
 UNTIL = date(2026, 11, 21)
 FORMATS = ("parquet", "csv", "jsonl")
 LONGEST_NAME = 40
+_PACKAGE = Path(portability_pipelines.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -57,14 +55,14 @@ def sample(rows: int, console: Console) -> Subject:
     Its open month is left out: what is exported stays as it is from one day to the next. Refused
     where its declaration was removed.
     """
-    declared = next((one for one in declared_databases() if one.name == SAMPLE), None)
-    if declared is None:
+    found = next((one for one in declared(_PACKAGE).databases if one.name == SAMPLE), None)
+    if found is None:
         raise RefusedError(
             f"No database named {SAMPLE!r} is declared under defs/",
             "Name a database of yours: make demo DB=path/to/any.sqlite.",
         )
     generate_sample(rows, console)
-    return Subject(SAMPLE, _definitions(declared), Month(UNTIL.year, UNTIL.month - 1))
+    return Subject(SAMPLE, _definitions(found), Month(UNTIL.year, UNTIL.month - 1))
 
 
 def generate_sample(rows: int, console: Console, *, replace: bool = True) -> None:
@@ -88,7 +86,7 @@ def generate_sample(rows: int, console: Console, *, replace: bool = True) -> Non
 
 def at(path: Path, console: Console) -> Subject:
     """The database at ``path`` (without links): as it is declared, else as its data suggests."""
-    databases = declared_databases()
+    databases = declared(_PACKAGE).databases
     for database in databases:
         if file_of(database) == path:
             console.step(f"{path} is declared as {database.name}, and shown as such")

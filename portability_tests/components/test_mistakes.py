@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
-from portability_pipelines.components.loading import declared_definitions
+from portability_pipelines.components.loading import declared
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.orchestration.build import project_definitions
 from portability_pipelines.workflows.discover import COMPONENT
@@ -58,7 +59,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
             folder = tmp_path / root / "defs" / name
             folder.mkdir(parents=True)
             (folder / "defs.yaml").write_text(text)
-        return declared_definitions(tmp_path)
+        return declared(tmp_path).definitions
 
     return load
 
@@ -191,6 +192,14 @@ def test_a_file_that_declares_nothing_is_refused(
     said = refusal(load, a=YAML, shop=text)
     assert said.startswith(f"defs/shop/defs.yaml:{line}: "), said
     assert words in said
+
+
+@pytest.mark.parametrize("folder", ["", "defs", "defs/sample"])
+def test_a_project_that_declares_nothing_loads(load: Load, tmp_path: Path, folder: str) -> None:
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    (tmp_path / project["root_module"] / folder).mkdir(parents=True)
+    graph = dg.Definitions.merge(load(), project_definitions()).resolve_asset_graph()
+    assert not graph.get_all_asset_keys()
 
 
 def test_what_the_schema_does_not_know_is_told_alone_in_whichever_file(load: Load) -> None:
