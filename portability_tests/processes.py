@@ -33,9 +33,9 @@ def working_in(folder: Path) -> dict[int, str]:
     return found
 
 
-def eventually(holds: Callable[[], object]) -> bool:
-    """Whether ``holds`` is true within ``PATIENCE_SECONDS``; asked at least once."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def eventually(holds: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> bool:
+    """Whether ``holds`` is true within so many seconds; asked at least once."""
+    deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
             return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,12 +112,13 @@ def months_shown(job: JobDefinition, last: Month | None) -> list[Month]:
     return [month for month in months if last is None or month <= last][-MONTHS_SHOWN:]
 
 
-def run(step: Step, instance: dg.DagsterInstance) -> Outcome:
+def run(step: Step, instance: dg.DagsterInstance, tags: Mapping[str, str]) -> Outcome:
     """Run one step in this process, recorded in ``instance`` like any other run."""
     result = step.job.execute_in_process(
         run_config={"loggers": {_LOGGER: {}}},
         instance=instance,
         partition_key=step.partition,
+        tags=tags,
         raise_on_error=False,
     )
     made = tuple(_made(result))

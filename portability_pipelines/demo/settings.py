@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from portability_pipelines.demo.left_behind import end_runs_left_behind
 from portability_pipelines.orchestration.folders import private_folder, project_folder
 from portability_pipelines.orchestration.resources import passphrase_file
 from portability_pipelines.stores.locks import locked
@@ -16,14 +17,15 @@ PASSPHRASE_BYTES = 32
 
 
 def prepare() -> list[str]:
-    """Make what is missing, and say in a sentence each what was made.
+    """Make what is missing, end runs that were left behind, and say so in a sentence each.
 
     Repeating it changes nothing; processes that do so at the same time agree on one passphrase.
     """
     private_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
     _set_dagster_home()
-    _create_storage()
-    return [f"made a passphrase for backups in {passphrase_file()}"] if _make_passphrase() else []
+    ended = _open_storage()
+    made = [f"made a passphrase for backups in {passphrase_file()}"] if _make_passphrase() else []
+    return made + ended
 
 
 def _make_passphrase() -> bool:
@@ -63,8 +65,8 @@ def _set_dagster_home() -> None:
     os.environ["DAGSTER_HOME"] = str(home)
 
 
-def _create_storage() -> None:
-    """Create Dagster's databases, one process at a time.
+def _open_storage() -> list[str]:
+    """Create Dagster's databases, one process at a time, and end runs that were left behind.
 
     Opening them creates them; two that do so together leave some that nobody can open again.
     """
@@ -72,7 +74,7 @@ def _create_storage() -> None:
 
     lock = locked(private_folder() / "dagster.lock")
     try:
-        with dg.DagsterInstance.get():
-            pass
+        with dg.DagsterInstance.get() as instance:
+            return end_runs_left_behind(instance)
     finally:
         os.close(lock)

@@ -14,6 +14,7 @@ import dagster as dg
 
 from portability_pipelines.catalog import archives
 from portability_pipelines.demo.console import Console
+from portability_pipelines.demo.left_behind import own_runs
 from portability_pipelines.demo.runs import Outcome, plan, run
 from portability_pipelines.demo.servers import mongodb
 from portability_pipelines.demo.settings import prepare
@@ -38,10 +39,10 @@ def show(servers: ExitStack, check: Callable[[], None]) -> int:
         console.step(made)
     subject = _subject(arguments.database, arguments.rows, console)
     servers.enter_context(mongodb(private_folder() / "mongodb"))
-    with dg.DagsterInstance.get() as instance:
+    with dg.DagsterInstance.get() as instance, own_runs(instance) as tags:
         for step in plan(subject, console):
             console.step(step.title)
-            outcome += run(step, instance)
+            outcome += run(step, instance, tags)
             check()
     for line in ("", *summary(outcome), ""):
         console.plain(line)
