@@ -11,7 +11,7 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -22,17 +22,23 @@ from portability_pipelines.demo.settings import prepare
 from portability_pipelines.demo.subjects import SAMPLE_ROWS, generate_sample
 from portability_pipelines.domain.errors import PermanentError, PortabilityError, RefusedError
 from portability_pipelines.orchestration.folders import private_folder, project_folder
+from portability_pipelines.stores.locks import lock_if_free
 
 HOST = "127.0.0.1"
 PORT = 3000
 SECONDS_TO_END = 20
 POLL_SECONDS = 0.2
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> int:
-    """Serve until told to stop, which is 0; 1 where a server does not start or ends by itself."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    """Serve until told to stop, which is 0; 1 where a server does not start or ends by itself.
+
+    A terminal that is closed stops it too, unless it was started with ``nohup``.
+    """
+    for number in STOPPING:
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     console = Console()
     try:
         _serve(console)
@@ -50,18 +56,62 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 
 
 def _serve(console: Console) -> None:
-    port = _port()
     for made in prepare():
         console.step(made)
-    generate_sample(SAMPLE_ROWS, console, replace=False)
     with ExitStack() as stack:
+        lock = stack.enter_context(_only_one())
+        port = _port()
+        address = f"http://{HOST}:{port}"
+        _note(lock, address, [os.getpid()])
+        generate_sample(SAMPLE_ROWS, console, replace=False)
         try:
             console.step(f"MongoDB: {stack.enter_context(mongodb(private_folder() / 'mongodb'))}")
         except RefusedError as error:
             console.step(f"no migrations: {error}")
-        children = stack.enter_context(_children(port))
+        children = stack.enter_context(_children(port, lock))
+        _note(lock, address, [os.getpid(), *(child.pid for child in children.values())])
         console.step(f"starting {' and '.join(children)}; their logs are in {_logs()}")
-        _watch(children, f"http://{HOST}:{port}", console)
+        _watch(children, address, console)
+
+
+@contextmanager
+def _only_one() -> Iterator[int]:
+    """Hold the lock of those who serve this DAGSTER_HOME, where a second scheduler doubles runs.
+
+    Gives its descriptor, for the servers to hold it too: they outlive a process that is killed.
+    Raises ``RefusedError`` where somebody holds it.
+    """
+    file = Path(os.environ["DAGSTER_HOME"], "serving.lock")
+    lock = lock_if_free(file)
+    if lock is None:
+        raise _served_already(file)
+    try:
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _note(lock: int, address: str, pids: Iterable[int]) -> None:
+    """Write down who serves, this process first, for whoever finds the lock held."""
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, " ".join([address, *map(str, pids)]).encode(), 0)
+
+
+def _served_already(file: Path) -> RefusedError:
+    address, *pids = file.read_text().split() or ["an address that is not known yet"]
+    alive = [pid for pid in pids if _alive(int(pid))]
+    serving = " ".join(alive[:1] if alive[:1] == pids[:1] else alive)
+    return RefusedError(
+        f"{file.parent} is served already, at {address}",
+        f"Use that, or end it first: kill {serving}" if serving else "Try again in a moment.",
+    )
+
+
+def _alive(pid: int) -> bool:
+    with suppress(OSError):
+        os.kill(pid, 0)
+        return True
+    return False
 
 
 def _port() -> int:
@@ -82,7 +132,7 @@ def _port() -> int:
 
 
 @contextmanager
-def _children(port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+def _children(port: int, lock: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     """Run the UI and the scheduler, each in a session of its own; end all of it with the context.
 
     What they start themselves (code servers, runs) belongs to their sessions and ends with them.
@@ -99,13 +149,13 @@ def _children(port: int) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, arguments in words.items():
-            children[name] = _start(name, [*arguments, "-w", str(workspace)])
+            children[name] = _start(name, [*arguments, "-w", str(workspace)], lock)
         yield children
     finally:
         _end(children)
 
 
-def _start(name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
+def _start(name: str, arguments: list[str], lock: int) -> subprocess.Popen[bytes]:
     _logs().mkdir(exist_ok=True)
     with (_logs() / f"{name}.log").open("wb") as log:
         return subprocess.Popen(
@@ -115,6 +165,7 @@ def _start(name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            pass_fds=[lock],
         )
 
 
@@ -154,7 +205,7 @@ def _answers(address: str) -> bool:
 
 def _end(children: Mapping[str, subprocess.Popen[bytes]]) -> None:
     """Ask every session to end, wait, and kill what is left; further signals are not heard."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     for child in children.values():
         _signal(child, signal.SIGTERM)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from portability_tests.servers import free_ports
 
 # Deaf to SIGINT, as shells start what a script runs in the background.
 IN_BACKGROUND = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+WITH_NOHUP = ("sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh")
+
+RUN_SECONDS = 120
 
 pytestmark = pytest.mark.usefixtures("mongod_uri")
 
@@ -31,10 +35,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
 
 
 @contextmanager
-def serving(project: ProjectCopy, port: int) -> Iterator[subprocess.Popen[str]]:
+def serving(
+    project: ProjectCopy, port: int, shell: Sequence[str] = IN_BACKGROUND
+) -> Iterator[subprocess.Popen[str]]:
     """Serve on ``port``, and end all of it whatever the test finds."""
     process = subprocess.Popen(
-        [*IN_BACKGROUND, sys.executable, "-m", "portability_pipelines.demo.serve"],
+        [*shell, sys.executable, "-m", "portability_pipelines.demo.serve"],
         cwd=project.folder,
         env={**project.environment, "PORT": str(port)},
         stdout=subprocess.PIPE,
@@ -74,7 +80,7 @@ def nothing_is_left(folder: Path) -> bool:
     return eventually(lambda: not working_in(folder))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_answers_until_it_is_told_to_stop_and_leaves_nothing_behind(
     project: ProjectCopy, number: signal.Signals
 ) -> None:
@@ -112,3 +118,40 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts(project: Project
         with serving(project, port) as process:
             assert f"Port {port}" in wait_for(process, "cannot be used")
             assert process.wait() == 1
+
+
+def refusal(project: ProjectCopy) -> str:
+    """Why it cannot be served on another port."""
+    (port,) = free_ports(1)
+    with serving(project, port) as process:
+        assert process.wait(RUN_SECONDS) == 1
+        assert process.stdout
+        return process.stdout.readlines()[-1].strip()
+
+
+def test_a_second_one_is_refused_and_told_of_the_first(project: ProjectCopy) -> None:
+    (port,) = free_ports(1)
+    with serving(project, port, WITH_NOHUP) as process:
+        wait_for(process, f"http://127.0.0.1:{port} answers")
+        process.send_signal(signal.SIGHUP)
+        said = refusal(project)
+        assert f"served already, at http://127.0.0.1:{port}." in said
+        assert said.endswith(f"kill {process.pid}")
+        assert process.poll() is None
+
+
+def test_servers_that_a_killed_one_left_behind_are_named_until_they_end(
+    project: ProjectCopy,
+) -> None:
+    (port,) = free_ports(1)
+    with serving(project, port) as process:
+        wait_for(process, f"http://127.0.0.1:{port} answers")
+        process.kill()
+        process.wait()
+    command = refusal(project).partition("end it first: ")[2]
+    assert str(wait_for_process(project.folder, "dagster-daemon")) in command.split()
+    subprocess.run(shlex.split(command), check=True)
+    assert eventually(lambda: "dagster" not in " ".join(working_in(project.folder).values()))
+    with serving(project, port) as process:
+        wait_for(process, "starting dagster-webserver and dagster-daemon")
+    assert nothing_is_left(project.folder), working_in(project.folder)
