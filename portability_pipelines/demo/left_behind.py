@@ -60,6 +60,39 @@ def end_runs_left_behind(instance: dg.DagsterInstance) -> list[str]:
     return said
 
 
+def end_launched_runs_left_behind(instance: dg.DagsterInstance) -> list[str]:
+    """The same for runs that a daemon of this machine launched; for whoever alone may start one.
+
+    A run is left alone while any process of Dagster's has the id that the run recorded, so that an
+    id given anew delays its end and never ends what lives. Without ``/proc`` nothing is ended.
+    """
+    if not Path("/proc/self/environ").exists():
+        return []
+    return [
+        _end(instance, run)
+        for run in _unfinished(instance, {})
+        # Where Dagster's launcher notes the socket of the code server, a file of this machine.
+        if '"socket"' in run.tags.get(".dagster/grpc_info", "")
+        and (pids := _processes(instance, run))
+        and not any(map(_is_dagster, pids))
+    ]
+
+
+def _processes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[int]:
+    """The ids of the processes in which the run has started."""
+    started = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_START)
+    return [pid for event in started if (pid := event.get_dagster_event().pid)]
+
+
+def _is_dagster(pid: int) -> bool:
+    try:
+        return b"DAGSTER_HOME=" in Path(f"/proc/{pid}/environ").read_bytes()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
 def _unfinished(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> list[dg.DagsterRun]:
     return list(instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED, tags=tags)))
 

@@ -16,7 +16,10 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+import dagster as dg
+
 from portability_pipelines.demo.console import Console
+from portability_pipelines.demo.left_behind import end_launched_runs_left_behind
 from portability_pipelines.demo.servers import mongodb
 from portability_pipelines.demo.settings import prepare
 from portability_pipelines.demo.subjects import SAMPLE_ROWS, generate_sample
@@ -63,6 +66,9 @@ def _serve(console: Console) -> None:
         port = _port()
         address = f"http://{HOST}:{port}"
         _note(lock, address, [os.getpid()])
+        with dg.DagsterInstance.get() as instance:
+            for ended in end_launched_runs_left_behind(instance):
+                console.step(ended)
         generate_sample(SAMPLE_ROWS, console, replace=False)
         try:
             console.step(f"MongoDB: {stack.enter_context(mongodb(private_folder() / 'mongodb'))}")

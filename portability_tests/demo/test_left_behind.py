@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from portability_pipelines.demo.left_behind import end_launched_runs_left_behind
 from portability_tests.processes import eventually
 from portability_tests.projects import ProjectCopy
 
 START_SECONDS = 120
 POOL = "database_sample"
-
-
-@pytest.fixture
-def silent_store() -> Iterator[dict[str, str]]:
-    """The settings of a store that takes every request and never answers."""
-    with closing(socket.socket()) as server:
-        server.bind(("127.0.0.1", 0))
-        server.listen(64)
-        yield {
-            "PORTABILITY_STORE": "s3://archives/silent",
-            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{server.getsockname()[1]}",
-            "AWS_ACCESS_KEY_ID": "nobody",
-            "AWS_SECRET_ACCESS_KEY": "nothing",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }
 
 
 @pytest.fixture
@@ -115,3 +100,57 @@ def test_a_run_of_a_killed_demo_is_ended_by_the_next_start_and_frees_its_slot(
         assert slots_taken(instance) == 0
         assert ended.tags["dagster/will_retry"] == "false"
         assert "ended" not in start(project)
+
+
+# A run that a daemon launched, as far as it is recorded; then its id is another process's.
+LAUNCHED = """
+import os, sys
+import dagster as dg
+
+@dg.op
+def held_up():
+    print("started", flush=True)
+    sys.stdin.readline()
+    os.execve("/bin/sleep", ["sleep", "600"], {})
+
+@dg.job
+def launched():
+    held_up()
+
+with dg.DagsterInstance.get() as instance:
+    launched.execute_in_process(instance=instance, tags={".dagster/grpc_info": sys.argv[1]})
+"""
+
+
+@pytest.mark.parametrize(
+    ("code_server", "ended"),
+    [
+        ('{"host": "localhost", "socket": "/s"}', True),
+        ('{"host": "far", "port": 4000}', False),
+    ],
+)
+def test_a_launched_run_is_ended_once_its_process_of_this_machine_has_gone(
+    project: ProjectCopy, code_server: str, ended: bool
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHED, code_server],
+        env=project.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process, dagster_of(project) as instance:
+        try:
+            assert process.stdout
+            assert process.stdin
+            assert process.stdout.readline() == "started\n"
+            assert end_launched_runs_left_behind(instance) == []
+            process.stdin.write("\n")
+            process.stdin.flush()
+            command = Path(f"/proc/{process.pid}/comm")
+            assert eventually(lambda: command.read_text() == "sleep\n")
+            assert bool(end_launched_runs_left_behind(instance)) is ended
+            (run,) = instance.get_runs()
+            assert run.is_finished is ended
+        finally:
+            process.kill()

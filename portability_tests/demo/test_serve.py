@@ -11,9 +11,12 @@ import sys
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from dagster_graphql import DagsterGraphQLClient
 
 from portability_tests.processes import eventually, working_in
 from portability_tests.projects import ProjectCopy
@@ -155,3 +158,41 @@ def test_servers_that_a_killed_one_left_behind_are_named_until_they_end(
     with serving(project, port) as process:
         wait_for(process, "starting dagster-webserver and dagster-daemon")
     assert nothing_is_left(project.folder), working_in(project.folder)
+
+
+# Two starts, and a run twice.
+@pytest.mark.timeout(600)
+def test_what_was_running_when_the_machine_went_down_is_ended_and_run_again(
+    project: ProjectCopy, silent_store: dict[str, str]
+) -> None:
+    (port,) = free_ports(1)
+    held_up = replace(project, settings={**project.settings, **silent_store})
+    with (
+        dg.DagsterInstance.from_config(project.settings["DAGSTER_HOME"]) as instance,
+        serving(held_up, port) as process,
+    ):
+        wait_for(process, f"http://127.0.0.1:{port} answers")
+        run_id = launch(port)
+        assert eventually(lambda: status(instance, run_id) == "STARTED", RUN_SECONDS)
+        for pid in working_in(project.folder):
+            os.kill(pid, signal.SIGKILL)
+        assert nothing_is_left(project.folder)
+        assert status(instance, run_id) == "STARTED"
+        with serving(project, port) as again:
+            wait_for(again, f"({run_id[:8]}) that a killed process left behind")
+            assert status(instance, run_id) == "FAILURE"
+            retried = dg.RunsFilter(tags={"dagster/parent_run_id": run_id})
+            assert eventually(
+                lambda: any(run.is_success for run in instance.get_runs(retried)), RUN_SECONDS
+            )
+
+
+def launch(port: int) -> str:
+    """Launch a month of exports as the UI does; gives the id of the run."""
+    client = DagsterGraphQLClient("127.0.0.1", port_number=port)
+    return client.submit_job_execution("sample_exports", tags={"dagster/partition": "2026-10-01"})
+
+
+def status(instance: dg.DagsterInstance, run_id: str) -> str:
+    run = instance.get_run_by_id(run_id)
+    return run.status.value if run else "absent"
