@@ -9,13 +9,12 @@ PYTHON ?= $(shell for each in python3.11 python3; do \
 	&& echo "$$each" && break; done)
 BIN := .venv/bin
 
-DAGSTER_HOME := $(or $(DAGSTER_HOME),$(CURDIR)/.portability/dagster)
-demo up check: export DAGSTER_HOME := $(DAGSTER_HOME)
 # As if the environment were activated; `dg` warns where it is not.
 check: export VIRTUAL_ENV := $(CURDIR)/.venv
+check: export DAGSTER_HOME := $(CURDIR)/.portability/dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup home demo up test check bench lock clean
+.PHONY: help setup demo up test check bench lock clean
 
 help: ## Say what there is to make
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,25 +25,20 @@ setup: .venv/.installed ## Install what the lock file pins, into .venv
 	@.ci/setup "$(PYTHON)"
 	@touch $@
 
-# Settings of a DAGSTER_HOME that a person has chosen are that person's once they are there.
-home: setup
-	@umask 077; mkdir -p "$(DAGSTER_HOME)"
-	@if [ "$(DAGSTER_HOME)" = "$(CURDIR)/.portability/dagster" ] \
-	|| [ ! -e "$(DAGSTER_HOME)/dagster.yaml" ]; then cp dagster.yaml "$(DAGSTER_HOME)/"; fi
-
 # By way of the environment and unexpanded, so that a path may hold anything.
 unexport DB
 demo: export DEMO_DATABASE := $(value DB)
-demo: home ## Export, migrate, back up and prove a sample database, or yours: DB=path
+demo: setup ## Export, migrate, back up and prove a sample database, or yours: DB=path
 	@$(BIN)/python -m portability_pipelines.demo $(if $(value DB),-- "$$DEMO_DATABASE")
 
-up: home ## Serve the Dagster UI and the schedules on http://127.0.0.1:3000
+up: setup ## Serve the Dagster UI and the schedules on http://127.0.0.1:3000
 	@$(BIN)/python -m portability_pipelines.demo.serve
 
 test: setup ## Run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
-check: home ## Lint, check types, imports, configuration and definitions
+check: setup ## Lint, check types, imports, configuration and definitions
+	@umask 077; mkdir -p "$$DAGSTER_HOME"; cp dagster.yaml "$$DAGSTER_HOME"/
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from portability_pipelines.demo.left_behind import end_runs_left_behind
+from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.orchestration.folders import private_folder, project_folder
 from portability_pipelines.orchestration.resources import passphrase_file
 from portability_pipelines.stores.locks import locked
@@ -21,11 +22,16 @@ def prepare() -> list[str]:
 
     Repeating it changes nothing; processes that do so at the same time agree on one passphrase.
     """
-    private_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
-    _set_dagster_home()
-    ended = _open_storage()
+    ended = prepare_dagster()
     made = [f"made a passphrase for backups in {passphrase_file()}"] if _make_passphrase() else []
     return made + ended
+
+
+def prepare_dagster() -> list[str]:
+    """The same without the passphrase, which must not be made where it cannot be kept."""
+    private_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    _set_dagster_home()
+    return _open_storage()
 
 
 def _make_passphrase() -> bool:
@@ -52,13 +58,21 @@ def _make_passphrase() -> bool:
 
 
 def _set_dagster_home() -> None:
-    """Give Dagster a home in the project, with the project's settings, unless it has one."""
-    if os.environ.get("DAGSTER_HOME"):
-        return
-    home = private_folder() / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
+    """Make the home of Dagster that is named, or else one in the project, with its settings.
+
+    The project's own home takes on every change of the project's settings; one that a person has
+    named keeps what is there. Raises ``RefusedError`` for a path that depends on where one stands.
+    """
+    own = private_folder() / "dagster"
+    home = Path(os.environ.get("DAGSTER_HOME") or own)
+    if not home.is_absolute():
+        raise RefusedError(
+            f"DAGSTER_HOME is {str(home)!r}, which is no absolute path",
+            "Write it out from the root, as in /srv/dagster.",
+        )
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     settings = project_folder() / "dagster.yaml"
-    if settings.is_file():
+    if settings.is_file() and (home == own or not (home / settings.name).exists()):
         shutil.copyfile(settings, home / settings.name)
     elif not (home / settings.name).exists():
         (home / settings.name).write_text("telemetry:\n  enabled: false\n")
@@ -72,7 +86,7 @@ def _open_storage() -> list[str]:
     """
     import dagster as dg
 
-    lock = locked(private_folder() / "dagster.lock")
+    lock = locked(Path(os.environ["DAGSTER_HOME"], "storage.lock"))
     try:
         with dg.DagsterInstance.get() as instance:
             return end_runs_left_behind(instance)

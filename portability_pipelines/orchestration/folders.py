@@ -19,7 +19,8 @@ def private_folder() -> Path:
     """``PORTABILITY_HOME``, or ``.portability`` in the project.
 
     Holds what is made here: the default store, staging, scratch, and the demo's own servers.
-    Raises ``RefusedError`` for a name that is not UTF-8, which an address cannot hold.
+    Raises ``RefusedError`` for a name that is not UTF-8, which an address cannot hold, and for
+    one with a ``~`` that no shell has expanded.
     """
     chosen = os.environ.get("PORTABILITY_HOME")
     try:
@@ -28,4 +29,9 @@ def private_folder() -> Path:
         raise RefusedError(
             "PORTABILITY_HOME is not UTF-8", "Set it to a folder with a plain name."
         ) from None
+    if chosen and chosen.startswith("~"):
+        raise RefusedError(
+            f"PORTABILITY_HOME is {chosen!r}, in which nothing has expanded the ~",
+            "Write the path out from the root, as in /srv/portability.",
+        )
     return Path(chosen).absolute() if chosen else project_folder() / ".portability"
