@@ -14,7 +14,7 @@ check: export VIRTUAL_ENV := $(CURDIR)/.venv
 check: export DAGSTER_HOME := $(CURDIR)/.portability/dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench lock clean
+.PHONY: help setup demo up launch test check bench lock clean
 
 help: ## Say what there is to make
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +33,10 @@ demo: setup ## Export, migrate, back up and prove a sample database, or yours: D
 
 up: setup ## Serve the Dagster UI and the schedules on http://127.0.0.1:3000
 	@$(BIN)/python -m portability_pipelines.demo.serve
+
+launch: setup ## Materialise and prove assets, as in CI: ASSETS=... PARTITION=2026-10-01
+	@$(BIN)/python -m portability_pipelines.demo.launch \
+		"$${ASSETS:?is not set; it says which}" $${PARTITION:+"$$PARTITION"}
 
 test: setup ## Run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)

@@ -17,7 +17,7 @@ from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
 
 MONTHS_SHOWN = 2
 # The name under which every job finds its logger, so that a run can be repeated from the UI.
-_LOGGER = "console"
+LOGGER = "console"
 _UNDATED = f"__{UNDATED}"
 _PROOF_FAILED = "DagsterAssetCheckFailedError"
 _ADVICE = {
@@ -30,11 +30,12 @@ _ADVICE = {
 
 @dataclass(frozen=True)
 class Step:
-    """A job to run, for one partition where it has any."""
+    """A job to run, for one partition where it has any; of its ``assets`` only those named."""
 
     title: str
     job: JobDefinition
     partition: str | None = None
+    assets: tuple[dg.AssetKey, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def plan(subject: Subject, console: Console) -> list[Step]:
 
     Refused where none is declared.
     """
-    loggers = dg.Definitions(loggers={_LOGGER: progress_logger(console)})
+    loggers = dg.Definitions(loggers={LOGGER: progress_logger(console)})
     jobs = {
         job.name.removeprefix(f"{subject.name}_"): job
         for job in dg.Definitions.merge(subject.definitions, loggers).resolve_all_job_defs()
@@ -115,9 +116,10 @@ def months_shown(job: JobDefinition, last: Month | None) -> list[Month]:
 def run(step: Step, instance: dg.DagsterInstance, tags: Mapping[str, str]) -> Outcome:
     """Run one step in this process, recorded in ``instance`` like any other run."""
     result = step.job.execute_in_process(
-        run_config={"loggers": {_LOGGER: {}}},
+        run_config={"loggers": {LOGGER: {}}},
         instance=instance,
         partition_key=step.partition,
+        asset_selection=step.assets or None,
         tags=tags,
         raise_on_error=False,
     )
