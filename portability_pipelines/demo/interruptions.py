@@ -1,19 +1,47 @@
-"""Signals that end the demo, heard at any moment, whoever else puts handlers in place."""
+"""Signals that end the program, heard at any moment, whoever else puts handlers in place."""
 
 from __future__ import annotations
 
 import os
 import select
 import signal
+import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import FrameType, TracebackType
 from typing import NoReturn
+
+from portability_pipelines.domain.errors import PortabilityError
 
 GRACE_SECONDS = 5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _STOPPED = b"Stopped. Nothing half-written counts; run it again to go on.\n"
+
+
+def heeding_signals(work: Callable[[ExitStack, Callable[[], None]], int]) -> int:
+    """Do ``work`` and give its exit code; 1 where it is refused, with a line that says why.
+
+    Where a signal ends it, the process leaves with 128 and the signal's number. ``work`` is given a
+    stack for what is to be closed in any case, and what raises where a signal has come, to be
+    called wherever somebody else may have heard it.
+    """
+    code = 1
+    opened = ExitStack()
+    interruptions = Interruptions(opened.close)
+    try:
+        with opened, interruptions:
+            code = work(opened, interruptions.check)
+    except PortabilityError as error:
+        if not interruptions.heard:
+            sys.stderr.write(f"{error}\n")
+    except BaseException:
+        # Libraries make other errors of an interruption; all of them mean the same.
+        if not interruptions.heard:
+            raise
+    if interruptions.heard:
+        interruptions.leave()
+    return code
 
 
 class Interruptions:

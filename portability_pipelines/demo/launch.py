@@ -7,43 +7,25 @@ Beside ``dg launch`` it sets up Dagster's storage, refuses a selection of nothin
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import warnings
-from collections.abc import Iterable
-from types import FrameType
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 
 import dagster as dg
 
 from portability_pipelines.demo.console import Console, progress_logger
+from portability_pipelines.demo.interruptions import heeding_signals
 from portability_pipelines.demo.left_behind import own_runs
 from portability_pipelines.demo.runs import LOGGER, Step, run
 from portability_pipelines.demo.settings import prepare_dagster
 from portability_pipelines.demo.summary import summary
-from portability_pipelines.domain.errors import PortabilityError, RefusedError
-
-INTERRUPTED = 130
+from portability_pipelines.domain.errors import RefusedError
 
 
 def main() -> int:
     """Materialise and prove assets; 1 where that fails, with a line that says why."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
-    warnings.simplefilter("ignore", dg.BetaWarning)
-    warnings.simplefilter("ignore", dg.PreviewWarning)
-    arguments = _arguments()
-    try:
-        return _launch(arguments.assets, arguments.partition)
-    except PortabilityError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("Stopped. Nothing half-written counts.\n")
-        return INTERRUPTED
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    return heeding_signals(_launch)
 
 
 def _arguments() -> argparse.Namespace:
@@ -56,14 +38,17 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _launch(assets: str, partition: str | None) -> int:
-    console = Console()
+def _launch(_: ExitStack, check: Callable[[], None]) -> int:
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    warnings.simplefilter("ignore", dg.PreviewWarning)
+    arguments, console = _arguments(), Console()
     for done in prepare_dagster():
         console.step(done)
-    step = _step(assets, partition, console)
+    step = _step(arguments.assets, arguments.partition, console)
     console.step(step.title)
     with dg.DagsterInstance.get() as instance, own_runs(instance) as tags:
         outcome = run(step, instance, tags)
+        check()
     for line in ("", *summary(outcome)) if outcome.made else ():
         console.plain(line)
     sys.stderr.writelines(f"{failure}\n" for failure in outcome.failures)
