@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,6 +116,8 @@ def months_shown(job: JobDefinition, last: Month | None) -> list[Month]:
 
 def run(step: Step, instance: dg.DagsterInstance, tags: Mapping[str, str]) -> Outcome:
     """Run one step in this process, recorded in ``instance`` like any other run."""
+    # Dagster leaves the generator of a step that failed, and so its snapshot, to the collector.
+    gc.collect()
     result = step.job.execute_in_process(
         run_config={"loggers": {LOGGER: {}}},
         instance=instance,

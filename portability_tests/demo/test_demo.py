@@ -155,6 +155,19 @@ def test_a_run_that_fails_is_named_in_one_line(project: ProjectCopy) -> None:
     assert "Traceback" not in failed.stdout + failed.stderr
 
 
+@pytest.mark.usefixtures("first")
+def test_every_run_tells_its_own_failure(project: ProjectCopy, tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file, no folder")
+    store = (tmp_path / "store").as_uri()
+    failed = demo(
+        replace(project, settings={**project.settings, "PORTABILITY_STORE": store}), "--rows", ROWS
+    )
+    assert failed.returncode == 1
+    failures = failed.stdout[failed.stdout.index("Failures") :].split("\n\n")[0].splitlines()[1:]
+    assert len(failures) == 3
+    assert all(f"{tmp_path / 'store'}" in line for line in failures)
+
+
 def test_a_database_of_ones_own_is_only_read(project: ProjectCopy, tmp_path: Path) -> None:
     folder = tmp_path / "theirs"
     folder.mkdir()
