@@ -12,7 +12,8 @@ import dagster as dg
 
 from portability_pipelines.stores.locks import lock_if_free, locked
 
-TAG = "portability/process"
+# The UI shows no tag whose name begins so.
+TAG = ".dagster/portability_process"
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
