@@ -34,8 +34,8 @@ def generate(
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     """Give a name beside ``path`` that takes its place if the context ends well."""
-    _refuse_open_database(path)
     try:
+        _refuse_open_database(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             partial = Path(folder, path.name)
@@ -50,7 +50,13 @@ def _replacing(path: Path) -> Iterator[Path]:
 
 
 def _refuse_open_database(path: Path) -> None:
-    """SQLite would replay the journal of a replaced database into the one that replaces it."""
+    """SQLite would replay the journal of a replaced database into the one that replaces it.
+
+    One that readers who may not write have left beside it is taken away by whoever closes it last.
+    """
+    if path.is_file():
+        with closing(sqlite3.connect(path)) as last:
+            last.execute("PRAGMA user_version").fetchall()
     for suffix in ("-wal", "-journal"):
         journal = path.with_name(path.name + suffix)
         if journal.exists():

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from portability_pipelines.domain.errors import PermanentError, RefusedError
+from portability_pipelines.engines.sqlite.engine import SqliteEngine
 from portability_pipelines.sample import generate
 
 ROWS = 1000
@@ -167,6 +168,16 @@ def test_database_in_use_is_not_replaced(tmp_path: Path) -> None:
     assert _ask(path, "SELECT count(*) FROM error_logs") == [(0,)]
     generate(path, activity_rows=ROWS)
     assert _ask(path, "SELECT count(*) FROM error_logs") == [(24,)]
+
+
+def test_what_readers_left_beside_a_database_does_not_keep_it(tmp_path: Path) -> None:
+    path = tmp_path / "sample.db"
+    generate(path, activity_rows=ROWS)
+    with SqliteEngine(path, tmp_path).snapshot() as snapshot:
+        assert snapshot.tables()
+    assert path.with_name("sample.db-wal").exists()
+    generate(path, activity_rows=1)
+    assert _ask(path, "SELECT count(*) FROM user_activity") == [(1,)]
 
 
 def test_size_below_one_is_refused(tmp_path: Path) -> None:
