@@ -25,7 +25,10 @@ BLOCK_BYTES = 16 << 20
 
 SMALL_DATABASE_BYTES = 1 << 30
 """No batch of what is stored in so many bytes can be too much for 32 bits, so that it is enough to
-look at the first rows, and at every batch that was read."""
+look at the first rows of every part, and at every batch that was read."""
+
+_FEW_ROWS = 65_536
+"""The parts of so few rows, 8 or more, are so small that the first one tells of the others."""
 
 _GLANCE_ROWS = 64
 _CELL_BYTES = 8
@@ -37,6 +40,7 @@ class Weights:
     def __init__(self, scan: Scan) -> None:
         self._scan = scan
         self._weight = _weight(scan.selection.table.columns)
+        self._few = scan.counted is not None and scan.counted <= _FEW_ROWS
         self._light: bool | None = None
 
     def rows_at_once(self, connection: Connection, part: str) -> int:
@@ -46,7 +50,7 @@ class Weights:
         where long rows were seen.
         """
         weights = f"SELECT {self._weight} AS weight {self._scan.ordered_rows(part)}"
-        if self._light is None:
+        if self._light is None or (self._light and not self._few):
             self._light = self._looks_light(connection, f"{weights} LIMIT {_GLANCE_ROWS}")
         if self._light:
             return BATCH_ROWS
