@@ -1,6 +1,6 @@
 """The backup of a database as an asset, the checks that prove it, and jobs to drill and restore."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def backup_asset(database: Database) -> dg.AssetsDefinition:
     def backup_of_database(context: dg.AssetExecutionContext) -> Pending:
         with as_dagster_outcomes():
             asked = partition_keys_of_run(context, database, backup_key(database))
-            month = [_require_open_month(each, database) for each in asked][-1]
+            month = _require_open_month(asked, database)
 
         def write(archivist: Archivist) -> dict[Period, Written]:
             say = Progress(f"backup of {database.name}", context.log.info, "bytes")
@@ -75,17 +75,18 @@ def backup_asset(database: Database) -> dg.AssetsDefinition:
     return backup_of_database
 
 
-def _require_open_month(partition_key: str, database: Database) -> Month:
+def _require_open_month(asked: Sequence[str], database: Database) -> Month:
     """The month asked for: that of now, or of a moment ago for a run that waited past midnight."""
-    asked, now = Month.parse(partition_key), datetime.now(UTC)
+    now = datetime.now(UTC)
     current = open_month(database, now)
-    if asked not in (current, open_month(database, now - GRACE)):
+    months = [Month.parse(key) for key in asked]
+    if len(months) > 1 or months[0] not in (current, open_month(database, now - GRACE)):
         raise RefusedError(
-            f"A backup of {database.name} for {asked} cannot be taken: backups hold the database "
-            "as it is now",
-            f"Launch the partition {current.partition_key}, the month that is open.",
+            f"A backup of {database.name} for {', '.join(map(str, months))} cannot be taken: one "
+            "backup holds the database as it is now",
+            f"Launch the partition {current.partition_key} alone, the month that is open.",
         )
-    return asked
+    return months[0]
 
 
 def backup_checks(database: Database) -> dg.AssetChecksDefinition:
@@ -178,7 +179,9 @@ def drill_backup_op(
             scratch_folder(),
             recovery(manifest.source.engine),
         )
-        wrong = [proof for proof in proofs.verified if proof.failed]
+        # A seal that is there has to be looked at; an index that only its application reads cannot.
+        unseen = (proof for proof in proofs.verified if proof.passed is None and proof.unproven)
+        wrong = [*(proof for proof in proofs.verified if proof.failed), *unseen]
         wrong = wrong or [proof for proof in proofs.drill if not proof.passed]
         if wrong:
             raise PermanentError(

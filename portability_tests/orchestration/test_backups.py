@@ -129,11 +129,15 @@ def test_a_month_that_is_not_open_is_refused_with_the_reason(
     defs = definitions(declared(source), make_store_url("local"))
     result = run(defs, "shop_backup", instance, months=["2025-01-01"])
     assert not result.success
-    assert "backups hold the database as it is now" in failure(result)
+    assert "one backup holds the database as it is now" in failure(result)
     assert instance.fetch_materializations(KEY, limit=1).records == []
 
 
-@pytest.mark.parametrize(("minutes", "taken"), [(5, True), (355, True), (365, False)])
+@pytest.mark.parametrize(
+    ("minutes", "months", "taken"),
+    [(5, 1, True), (355, 1, True), (365, 1, False), (5, 2, False)],
+    ids=["at once", "just in time", "too late", "two months"],
+)
 def test_a_run_that_waited_past_midnight_still_backs_up_the_month_it_was_for(
     source: Path,
     make_store_url: MakeStoreUrl,
@@ -142,6 +146,7 @@ def test_a_run_that_waited_past_midnight_still_backs_up_the_month_it_was_for(
     passphrase: str,
     monkeypatch: pytest.MonkeyPatch,
     minutes: int,
+    months: int,
     taken: bool,
 ) -> None:
     midnight = datetime.fromisoformat(open_month_key).replace(tzinfo=UTC)
@@ -154,7 +159,7 @@ def test_a_run_that_waited_past_midnight_still_backs_up_the_month_it_was_for(
 
     monkeypatch.setattr("portability_pipelines.orchestration.backups.datetime", Late)
     defs = definitions(declared(source), make_store_url("local"))
-    result = run(defs, "shop_backup", instance, months=[closed])
+    result = run(defs, "shop_backup", instance, months=[closed, open_month_key][:months])
     assert result.success == taken
     records = instance.fetch_materializations(KEY, limit=9).records
     assert [record.partition_key for record in records] == [closed] * taken

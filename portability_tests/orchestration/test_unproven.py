@@ -149,3 +149,13 @@ def test_the_drill_proves_a_backup_where_its_secret_key_is(
     assert "is not proven" in drill()
     monkeypatch.setenv("PORTABILITY_SECRET_KEY", keys["alice.sec"])
     assert drill() == ""
+
+
+def test_the_drill_does_not_pass_over_a_seal(
+    prove: Prove, drill: Callable[[], str], passphrase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTABILITY_MANIFEST_KEY", "k" * 40)
+    prove("shop_backup")
+    assert drill() == ""
+    monkeypatch.delenv("PORTABILITY_MANIFEST_KEY")
+    assert "PORTABILITY_MANIFEST_KEY is not set" in drill()
