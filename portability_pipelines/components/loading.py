@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,33 +53,47 @@ def _tree(path_within_project: Path) -> dg.ComponentTree | None:
             return None
         raise
     defs = tree.defs_module_path
-    _require_whole(defs)
-    return tree if any((*defs.rglob("defs.y*ml"), *defs.rglob("*.py"))) else None
+    files = _files(defs)
+    for file in files:
+        if file.name in ("defs.yaml", "defs.yml"):
+            _require_whole(file)
+    return tree if files else None
 
 
-def _require_whole(defs: Path) -> None:
+def _files(defs: Path) -> list[Path]:
+    """What Dagster takes for declarations under ``defs``; as it does, links are followed."""
+    found = (
+        Path(folder, name)
+        for folder, _, names in os.walk(defs, followlinks=True)
+        for name in names
+        if name.endswith((".py", ".yaml", ".yml"))
+    )
+    return sorted(found)
+
+
+def _require_whole(file: Path) -> None:
     """Refuse a file that holds nothing, or one name twice; YAML would keep the last of the two."""
-    for file in sorted(defs.rglob("defs.y*ml")):
-        try:
-            nodes = list(yaml.compose_all(file.read_text(encoding="utf-8"), yaml.SafeLoader))
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise RefusedError(
-                f"{place_in(file, line)}: this is no YAML: {error.problem}",
-                "Mend that line, or the one before it.",
-            ) from error
-        if not nodes:
-            raise RefusedError(
-                f"{place_in(file, 1)}: the file declares nothing",
-                "Declare a database in it, as defs/sample/defs.yaml does, or remove the file.",
-            )
+    try:
+        nodes = list(yaml.compose_all(file.read_text(encoding="utf-8"), yaml.SafeLoader))
         again = next(chain.from_iterable(map(_repeated, nodes)), None)
-        if again is not None:
-            raise RefusedError(
-                f"{place_in(file, again.start_mark.line + 1)}: {again.value!r} stands here for the "
-                "second time",
-                "Put what belongs together under one of the two.",
-            )
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise RefusedError(
+            f"{place_in(file, mark.line + 1 if mark else 1)}: this is no YAML: "
+            f"{getattr(error, 'problem', None) or error}",
+            "Mend that line, or the one before it.",
+        ) from error
+    if not nodes:
+        raise RefusedError(
+            f"{place_in(file, 1)}: the file declares nothing",
+            "Declare a database in it, as defs/sample/defs.yaml does, or remove the file.",
+        )
+    if again is not None:
+        raise RefusedError(
+            f"{place_in(file, again.start_mark.line + 1)}: {again.value!r} stands here for the "
+            "second time",
+            "Put what belongs together under one of the two.",
+        )
 
 
 def _repeated(node: yaml.Node) -> Iterator[yaml.ScalarNode]:

@@ -180,11 +180,19 @@ def test_databases_may_share_a_target_where_their_collections_differ(load: Load)
     [
         ("", 1, "the file declares nothing"),
         ("# later\n\n", 1, "the file declares nothing"),
+        ("name: \x07\n", 1, "this is no YAML: "),
         (f"type: {COMPONENT}\n", 1, "declared without attributes"),
         (f"type: {COMPONENT}\nattributes:\n", 2, "declared without attributes"),
         (f"# the shop\ntype: {COMPONENT}\nattributes: {{}}\n", 3, "declared without attributes"),
     ],
-    ids=["empty", "a comment", "no attributes", "null for attributes", "none of the attributes"],
+    ids=[
+        "empty",
+        "a comment",
+        "no text",
+        "no attributes",
+        "null for attributes",
+        "none of the attributes",
+    ],
 )
 def test_a_file_that_declares_nothing_is_refused(
     load: Load, text: str, line: int, words: str
@@ -192,6 +200,16 @@ def test_a_file_that_declares_nothing_is_refused(
     said = refusal(load, a=YAML, shop=text)
     assert said.startswith(f"defs/shop/defs.yaml:{line}: "), said
     assert words in said
+
+
+def test_a_folder_that_is_a_link_declares_what_lies_in_it(load: Load, tmp_path: Path) -> None:
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    defs = tmp_path / project["root_module"] / "defs"
+    defs.mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "defs.yaml").write_text(YAML)
+    (defs / "shop").symlink_to(tmp_path / "elsewhere")
+    assert len(list(load().jobs or [])) == 5
 
 
 @pytest.mark.parametrize("folder", ["", "defs", "defs/sample"])
