@@ -47,7 +47,16 @@ def require_sound(database: Database, now: datetime) -> None:
 def require_apart(databases: Sequence[Database]) -> None:
     """Refuse two databases that would have one name, one job or one collection."""
     owners: dict[str, Database] = {}
+    spelled: dict[str, str] = {}
     for database in databases:
+        target = database.migration.target if database.migration else ""
+        first = spelled.setdefault(target.lower(), target)
+        if target != first:
+            raise RefusedError(
+                f"{at(database.places.get('migration.target'))}target differs from that of another "
+                "database in upper and lower case only, which MongoDB refuses",
+                "Write both in the same way, or give one of them another name.",
+            )
         for attribute, claim, advice in _claims(database):
             owner = owners.setdefault(claim, database)
             if owner is not database:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from portability_pipelines.domain.declarations import Exports, Migration, Place, SourceReference
+from portability_pipelines.domain.declarations import (
+    Exports,
+    Migration,
+    Place,
+    SourceReference,
+    TableDeclaration,
+)
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month
 from portability_pipelines.orchestration.build import database_definitions
@@ -71,6 +77,17 @@ def test_databases_of_one_name_are_told_apart_without_places() -> None:
     with pytest.raises(RefusedError, match=r"^the name 'shop' is taken by the database 'shop'\."):
         require_apart([database, declared(Path("other"))])
     require_apart([database])
+
+
+def test_targets_that_differ_in_case_only_are_refused() -> None:
+    one, other = (
+        declared(Path(name), migration=Migration(name), tables=(TableDeclaration(name),))
+        for name in ("shop", "Shop")
+    )
+    other = replace(other, name="other")
+    with pytest.raises(RefusedError, match="in upper and lower case only"):
+        require_apart([one, other])
+    require_apart([one, replace(other, migration=Migration("shop"))])
 
 
 def test_a_variable_that_is_not_set_is_refused_with_the_line_that_names_it(
