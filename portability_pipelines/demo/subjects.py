@@ -74,14 +74,21 @@ def generate_sample(rows: int, console: Console, *, replace: bool = True) -> Non
     path = project_folder() / ".portability" / SAMPLE / "sample.sqlite"
     note = path.with_suffix(".json")
     arguments = {"rows": rows, "seed": SEED, "until": UNTIL.isoformat()}
-    differs = replace and note.is_file() and json.loads(note.read_text()) != arguments
-    if path.is_file() and not differs:
+    made = json.loads(note.read_text()) if note.is_file() else {}
+    differs = made.get("arguments") != arguments
+    if path.is_file() and not (replace and differs and made.get("file") == _identity(path)):
         console.step(f"sample database: {path} is there already")
         return
     console.step(f"sample database: generating {rows:,} rows of user activity and what belongs")
     counts = generate(path, activity_rows=rows, seed=SEED, until=UNTIL)
-    note.write_text(json.dumps(arguments))
+    note.write_text(json.dumps({"arguments": arguments, "file": _identity(path)}))
     console.detail(f"{sum(counts.values()):,} rows in {len(counts)} tables, in {path}")
+
+
+def _identity(path: Path) -> list[int]:
+    """What changes where somebody else writes to the file ``path``, or puts another there."""
+    facts = path.stat()
+    return [facts.st_ino, facts.st_size, facts.st_mtime_ns]
 
 
 def at(path: Path, console: Console) -> Subject:

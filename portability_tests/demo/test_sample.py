@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import yaml
 
+from portability_pipelines.demo.console import Console
+from portability_pipelines.demo.subjects import generate_sample
 from portability_tests.projects import ProjectCopy
 
 pytestmark = [pytest.mark.usefixtures("mongod_uri"), pytest.mark.timeout(400)]
@@ -44,6 +48,25 @@ def test_where_nobody_declares_the_sample_another_database_is_asked_for(tmp_path
         "No database named 'sample' is declared under defs/. "
         "Name a database of yours: make demo DB=path/to/any.sqlite.\n"
     )
+
+
+def test_a_sample_that_somebody_has_changed_is_not_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portability_pipelines.demo.subjects.project_folder", lambda: tmp_path)
+    sample = tmp_path / ".portability" / "sample" / "sample.sqlite"
+
+    def activity() -> int:
+        with closing(sqlite3.connect(sample)) as connection:
+            return int(connection.execute("SELECT count(*) FROM user_activity").fetchone()[0])
+
+    for rows in (20, 30):
+        generate_sample(rows, Console())
+        assert activity() == rows
+    with closing(sqlite3.connect(sample)) as connection, connection:
+        connection.execute("DELETE FROM user_activity")
+    generate_sample(20, Console())
+    assert activity() == 0
 
 
 def test_where_nothing_of_the_sample_is_declared_that_is_said(tmp_path: Path) -> None:
