@@ -57,10 +57,16 @@ def _cells(one: Made) -> tuple[str, ...]:
         f"{one.rows:,}",
         size(one.size_bytes),
         f"{one.seconds:.2f}",
-        "held" if one.proven else "FAILED" if one.proofs else "none",
+        _proof(one),
         "new" if one.changed else "same",
         one.where,
     )
+
+
+def _proof(one: Made) -> str:
+    if False in one.proofs:
+        return "FAILED"
+    return "held" if one.proven else "partly" if True in one.proofs else "none"
 
 
 def _listed(heading: str, lines: Sequence[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from portability_pipelines.demo.runs import Made, Outcome
@@ -27,6 +29,13 @@ def test_the_table_is_aligned_and_leaves_out_what_is_proven_to_be_empty() -> Non
 def test_what_is_empty_and_not_proven_is_shown() -> None:
     unproven = Made("exports/charts", "undated", 0, 0, 0.01, True, ARCHIVE, ())
     assert "none" in summary(Outcome((unproven,), ("exports/charts: nothing was proven",)))[2]
+
+
+def test_what_could_not_be_looked_at_counts_as_no_proof() -> None:
+    partly = replace(REFUTED, proofs=(True, None))
+    lines = summary(Outcome((partly,), (), ("backup: restores: the key is elsewhere",)))
+    assert "partly" in lines[2]
+    assert lines[-1].startswith("0 of 1 proven")
 
 
 def test_failures_and_warnings_have_a_line_each_and_the_verdict_says_failed() -> None:
