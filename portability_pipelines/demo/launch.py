@@ -62,16 +62,18 @@ def _step(assets: str, partition: str | None, console: Console) -> Step:
     loggers = dg.Definitions(loggers={LOGGER: progress_logger(console)})
     definitions = dg.Definitions.merge(defs(), loggers)
     graph = definitions.resolve_asset_graph()
-    try:
-        selected = dg.AssetSelection.from_coercible(assets.split(",")).resolve(graph)
-    except dg.DagsterError as error:
-        raise _nothing(assets, f": {str(error).partition('. ')[0]}") from error
-    keys = selected & graph.materializable_asset_keys
-    if not keys:
-        raise _nothing(assets)
-    months = [wanted for key in keys if (wanted := graph.get(key).partitions_def)]
+    keys: set[dg.AssetKey] = set()
+    for part in assets.split(","):
+        try:
+            selected = dg.AssetSelection.from_coercible([part]).resolve(graph)
+        except dg.DagsterError as error:
+            raise _nothing(part, f": {str(error).partition('. ')[0]}") from error
+        if not selected & graph.materializable_asset_keys:
+            raise _nothing(part)
+        keys |= selected & graph.materializable_asset_keys
+    months = {wanted for key in keys if (wanted := graph.get(key).partitions_def)}
     _require_partition(assets, partition, months)
-    job = definitions.resolve_implicit_job_def_def_for_assets(keys)
+    job = definitions.resolve_implicit_job_def_def_for_assets(keys) if len(months) < 2 else None
     if job is None:
         raise RefusedError(
             f"{assets} are assets of databases with different months",

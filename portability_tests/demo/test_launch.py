@@ -56,6 +56,11 @@ def test_only_what_was_named_is_materialised_proven_and_recorded(
     ("words", "settings", "reason"),
     [
         (['key:"sample/exports/nothing"'], {}, "selects no asset that can be made"),
+        (
+            [f'{ACTIVITY},key:"sample/exports/nothing"', "2026-10-01"],
+            {},
+            "nothing\"' selects no asset",
+        ),
         (['key:"sample/user_activity"'], {}, "selects no asset that can be made"),
         (["sample/exports/nothing"], {}, "AssetKey(s) ['sample/exports/nothing'] were selected"),
         ([ACTIVITY], {}, "None was named. Name one from 2024-12-01 to"),
@@ -65,7 +70,13 @@ def test_only_what_was_named_is_materialised_proven_and_recorded(
         (['key:"sample/backup"', "open"], {}, "There is no passphrase to encrypt the backup with"),
     ],
     ids=[
-        *("unknown asset", "table of the application", "unknown key", "no partition"),
+        *(
+            "unknown asset",
+            "second unknown",
+            "table of the application",
+            "unknown key",
+            "no partition",
+        ),
         *("unknown partition", "no partitions", "unreachable store", "no passphrase"),
     ],
 )
