@@ -65,7 +65,8 @@ def end_launched_runs_left_behind(instance: dg.DagsterInstance) -> list[str]:
     """The same for runs that a daemon of this machine launched; for whoever alone may start one.
 
     A run is left alone while any process of Dagster's has the id that the run recorded, so that an
-    id given anew delays its end and never ends what lives. Without ``/proc`` nothing is ended.
+    id given anew delays its end and never ends what lives. Without ``/proc`` nothing is ended. A
+    daemon in another container must not share the instance: its processes cannot be seen here.
     """
     if not Path("/proc/self/environ").exists():
         return []

@@ -20,7 +20,7 @@ import dagster as dg
 
 from portability_pipelines.demo.console import Console
 from portability_pipelines.demo.left_behind import end_launched_runs_left_behind
-from portability_pipelines.demo.servers import mongodb
+from portability_pipelines.demo.servers import mongodb, undisturbed
 from portability_pipelines.demo.settings import prepare
 from portability_pipelines.demo.subjects import SAMPLE_ROWS, generate_sample
 from portability_pipelines.domain.errors import PermanentError, PortabilityError, RefusedError
@@ -155,7 +155,8 @@ def _children(port: int, lock: int) -> Iterator[dict[str, subprocess.Popen[bytes
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         for name, arguments in words.items():
-            children[name] = _start(name, [*arguments, "-w", str(workspace)], lock)
+            with undisturbed():
+                children[name] = _start(name, [*arguments, "-w", str(workspace)], lock)
         yield children
     finally:
         _end(children)

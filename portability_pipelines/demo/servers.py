@@ -123,7 +123,7 @@ def _started(folder: Path) -> Server:
     argv += ["--dbpath", str(folder / "data"), "--wiredTigerCacheSizeGB", "0.25", "--quiet"]
     process = None
     try:
-        with log.open("wb") as output, _undisturbed():
+        with log.open("wb") as output, undisturbed():
             process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
             )
@@ -139,7 +139,7 @@ def _started(folder: Path) -> Server:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Put off what the handlers of signals do; in the middle they would lose a started process."""
     heard: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
