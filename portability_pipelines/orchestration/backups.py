@@ -224,8 +224,9 @@ def restore_backup_job() -> None:
 def _chosen(store: Store, config: DrillBackup) -> Manifest:
     found = catalog.chosen(store, config.database, "backup", DATASET, config.archive_id)
     if found is None:
+        which = f" {config.archive_id}" if config.archive_id else ""
         raise RefusedError(
-            f"There is no backup {config.archive_id or ''} of {config.database!r} in {store.url}",
+            f"There is no backup{which} of {config.database!r} in {store.url}",
             "Look at the backup asset's materialisations for the archive ids.",
         )
     return found

@@ -170,6 +170,11 @@ def _passphrase() -> Passphrase | None:
     from portability_pipelines.filters.openpgp_keys import Passphrase
 
     secret = os.environ.get("PORTABILITY_PASSPHRASE")
+    if secret == "":
+        raise RefusedError(
+            "PORTABILITY_PASSPHRASE is empty",
+            "Set it to a generated secret, or unset it to do with the one that the demo made.",
+        )
     if secret:
         return Passphrase(secret, "PORTABILITY_PASSPHRASE")
     file = passphrase_file()

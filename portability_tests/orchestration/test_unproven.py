@@ -10,7 +10,13 @@ import pytest
 
 from portability_tests.conftest import MakeStoreUrl
 from portability_tests.filters.keys import someone
-from portability_tests.orchestration.databases import declared, definitions, failure, with_rechecks
+from portability_tests.orchestration.databases import (
+    declared,
+    definitions,
+    failure,
+    run,
+    with_rechecks,
+)
 
 KEY = dg.AssetKey(["shop", "backup"])
 Checks = dict[str, dg.AssetCheckEvaluation]
@@ -127,11 +133,25 @@ def test_a_wrong_passphrase_fails_a_backup(
     prove: Prove, passphrase: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prove("shop_backup")
-    for secret in ("quite-another-one", ""):
-        monkeypatch.setenv("PORTABILITY_PASSPHRASE", secret)
-        checks = prove("recheck")
-        assert not any(check.passed for check in checks.values())
-        assert {check.severity.value for check in checks.values() if check.blocking} == {"ERROR"}
+    monkeypatch.setenv("PORTABILITY_PASSPHRASE", "quite-another-one")
+    checks = prove("recheck")
+    assert not any(check.passed for check in checks.values())
+    assert {check.severity.value for check in checks.values() if check.blocking} == {"ERROR"}
+
+
+def test_a_passphrase_that_did_not_arrive_is_refused_though_the_demo_has_made_one(
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    private_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    private_home.mkdir(exist_ok=True)
+    (private_home / "passphrase").write_text("made-by-the-demo")
+    monkeypatch.setenv("PORTABILITY_PASSPHRASE", "")
+    result = run(defs, "shop_backup", instance, months=[open_month_key])
+    assert not result.success
+    assert "PORTABILITY_PASSPHRASE is empty" in failure(result)
 
 
 def test_the_drill_proves_a_backup_where_its_secret_key_is(
