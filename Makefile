@@ -28,8 +28,9 @@ setup: .venv/.installed ## Install what the lock file pins, into .venv
 # By way of the environment and unexpanded, so that a path may hold anything.
 unexport DB
 demo: export DEMO_DATABASE := $(value DB)
+IS_NAMED := $(filter command environment,$(origin DB))
 demo: setup ## Export, migrate, back up and prove a sample database, or yours: DB=path
-	@$(BIN)/python -m portability_pipelines.demo $(if $(value DB),-- "$$DEMO_DATABASE")
+	@$(BIN)/python -m portability_pipelines.demo $(if $(IS_NAMED),-- "$$DEMO_DATABASE")
 
 up: setup ## Serve the Dagster UI and the schedules on http://127.0.0.1:3000
 	@$(BIN)/python -m portability_pipelines.demo.serve

@@ -20,6 +20,7 @@ from portability_pipelines.demo.servers import mongodb
 from portability_pipelines.demo.settings import prepare
 from portability_pipelines.demo.subjects import SAMPLE_ROWS, Subject, at, sample
 from portability_pipelines.demo.summary import summary
+from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.orchestration.folders import private_folder
 from portability_pipelines.orchestration.resources import Archives, passphrase_file
 from portability_pipelines.workflows.backup import DATASET
@@ -53,6 +54,11 @@ def show(servers: ExitStack, check: Callable[[], None]) -> int:
 
 
 def _subject(database: str | None, rows: int, console: Console) -> Subject:
+    if database == "":
+        raise RefusedError(
+            "DB is empty, and names no database",
+            "Write make demo DB=path/to/any.sqlite, or make demo alone for the sample.",
+        )
     return at(Path(database).resolve(), console) if database else sample(rows, console)
 
 

@@ -130,6 +130,11 @@ def _discovered(path: Path, name: str, console: Console) -> Subject:
             mongodb_target=name,
             found=lambda table: console.detail(_described(table)),
         )
+    if not found.database.tables:
+        raise RefusedError(
+            f"{path} holds no tables, so that there is nothing to show",
+            "Check the path: SQLite makes an empty database of a name that it does not find.",
+        )
     if found.last_month:
         console.detail(f"dated rows lie in {found.database.first_month} to {found.last_month}")
     declaration = private_folder() / f"{name}.yaml"

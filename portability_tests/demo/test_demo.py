@@ -248,3 +248,11 @@ def test_what_is_no_database_is_said_in_one_line(
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "absent.db" in done.stderr
+
+
+def test_no_name_and_no_tables_are_refused(project: ProjectCopy, tmp_path: Path) -> None:
+    nobody = demo(project, "")
+    assert (nobody.returncode, "DB is empty" in nobody.stderr) == (1, True)
+    (tmp_path / "mistyped.db").touch()
+    nothing = demo(project, str(tmp_path / "mistyped.db"))
+    assert (nothing.returncode, "holds no tables" in nothing.stderr) == (1, True)
