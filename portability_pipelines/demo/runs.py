@@ -225,7 +225,13 @@ def _reason(event: DagsterEvent) -> str | None:
     causes = [*_causes(event)]
     if causes and causes[-1].cls_name == _PROOF_FAILED:
         return None
-    return " ".join((causes[-1].message if causes else event.message or "failed").split())
+    said = _without_class(causes[-1]) if causes else event.message or "failed"
+    return " ".join(said.split())
+
+
+def _without_class(error: SerializableErrorInfo) -> str:
+    """The message alone; Dagster puts the error's class before it."""
+    return error.message.partition(f"{error.cls_name}: ")[2] or error.message
 
 
 def _causes(event: DagsterEvent) -> Iterator[SerializableErrorInfo]:
