@@ -68,6 +68,7 @@ class Interruptions:
         for number in _SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, self._raise)
+        sys.unraisablehook = self._dropped
         threading.Thread(target=self._leave_if_stuck, daemon=True).start()
         return self
 
@@ -108,6 +109,11 @@ class Interruptions:
         if not self._raised:
             self._raised = True
             raise KeyboardInterrupt
+
+    def _dropped(self, dropped: sys.UnraisableHookArgs) -> None:
+        """Tell of what was raised in a destructor, unless it was an interruption: that is noted."""
+        if not isinstance(dropped.exc_value, KeyboardInterrupt):
+            sys.__unraisablehook__(dropped)
 
     def _leave_if_stuck(self) -> None:
         select.select([self._noted], [], [])
