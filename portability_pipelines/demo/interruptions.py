@@ -51,7 +51,7 @@ class Interruptions:
     Python drops what is raised in a destructor. So what counts is the pipe in which the interpreter
     notes a signal before any handler gets it. Where the context does not end within
     ``GRACE_SECONDS`` of a signal, the process ends all the same: ``close`` is called by another
-    thread then. A signal that this process was started deaf to, as by nohup, is not heard.
+    thread then. SIGHUP is not heard where this process was started deaf to it, as by nohup.
     """
 
     def __init__(self, close: Callable[[], None]) -> None:

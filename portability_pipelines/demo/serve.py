@@ -37,7 +37,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     """Serve until told to stop, which is 0; 1 where a server does not start or ends by itself.
 
-    A terminal that is closed stops it too, unless it was started with ``nohup``.
+    SIGHUP, which a closing terminal sends, stops it too, unless it was started with ``nohup``.
     """
     for number in STOPPING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
