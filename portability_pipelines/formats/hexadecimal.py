@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import binascii
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from portability_pipelines.domain.errors import PermanentError
-from portability_pipelines.formats.buffers import validity_bytes, value_bytes
+from portability_pipelines.formats.buffers import array_of, validity_bytes, value_bytes
 
 
 def hex_schema(schema: pa.Schema) -> pa.Schema:
@@ -41,7 +39,8 @@ def from_hex(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 def _encoded(values: pa.Array) -> pa.Array:
     offsets, data = value_bytes(values)
     letters = binascii.hexlify(data)
-    return _array(pa.large_string(), values, offsets.astype(np.int64) * 2, letters)
+    valid = validity_bytes(values)
+    return array_of(pa.large_string(), valid, offsets.astype(np.int64) * 2, letters)
 
 
 def _decoded(texts: pa.Array, column: str) -> pa.Array:
@@ -55,13 +54,4 @@ def _decoded(texts: pa.Array, column: str) -> pa.Array:
             f"A value of the binary column {column!r} is not hexadecimal text",
             "The file was damaged or written by something else; export it again.",
         ) from error
-    return _array(pa.binary(), texts, offsets // 2, data)
-
-
-def _array(kind: pa.DataType, like: pa.Array, offsets: npt.NDArray[Any], data: bytes) -> pa.Array:
-    """An array of ``kind`` that is NULL where ``like`` is."""
-    validity = None
-    if like.null_count:
-        validity = pa.py_buffer(np.packbits(validity_bytes(like), bitorder="little"))
-    buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(data)]
-    return pa.Array.from_buffers(kind, len(like), buffers)
+    return array_of(pa.binary(), validity_bytes(texts), offsets // 2, data)

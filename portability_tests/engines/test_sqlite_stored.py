@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,31 @@ def test_every_value_keeps_the_kind_that_its_row_stores(tmp_path: Path, data: An
     reals = [expected_class(d) == "real" for d in declared]
     told = [tuple(map(_declared, row, reals)) for row in expected]
     assert list(map(repr, found)) == list(map(repr, told))
+
+
+def test_values_of_several_kinds_are_read_without_pandas(tmp_path: Path) -> None:
+    """To import it takes longer than to migrate most tables."""
+    database(tmp_path, "CREATE TABLE t (a INTEGER, b REAL)")
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
+        rows = [(1, 2), ("one", 2**60), (None, "two"), (2.5, b"\2")]
+        connection.executemany("INSERT INTO t VALUES (?, ?)", rows)
+        connection.commit()
+    read = (
+        "import sys; from pathlib import Path\n"
+        "from portability_pipelines.domain.tables import Selection\n"
+        "from portability_pipelines.engines.sqlite.engine import SqliteEngine\n"
+        "from portability_pipelines.workflows.document_rows import row_values\n"
+        "with SqliteEngine(Path('app.sqlite'), Path('scratch')).snapshot() as snapshot:\n"
+        "    (table,) = snapshot.tables()\n"
+        "    batches = [b for _, b in snapshot.read_stored(Selection(table))]\n"
+        "print([row for batch in batches for row in row_values(batch)])\n"
+        "print('pandas' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", read], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    stored = [(1, 2.0), ("one", float(2**60)), (None, "two"), (2.5, b"\2")]
+    assert ran.stdout.splitlines() == [str(stored), "False"]
 
 
 def _read(snapshot: Any, table: Table) -> list[tuple[Value, ...]]:

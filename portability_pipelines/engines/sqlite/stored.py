@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from math import isnan
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,6 +20,7 @@ from portability_pipelines.engines.sqlite.records import SqliteRecords, readable
 from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.engines.sqlite.schema import identifier
 from portability_pipelines.engines.sqlite.survey import EXACT_IN_DOUBLE
+from portability_pipelines.formats.buffers import array_of, numbers, validity_bytes
 from portability_pipelines.formats.records import ARROW_TYPES
 
 # Stands for NULL where a NULL is to equal a NULL; a value that nobody stores.
@@ -112,9 +114,9 @@ def one_array(parts: KindedColumn) -> pa.Array:
     """All values in one array: a sparse union, unless they can be of one kind only."""
     if len(parts) == 1:
         return next(iter(parts.values()))
-    kinds = pa.nulls(len(next(iter(parts.values()))), pa.int8()).fill_null(0)
-    for number, part in enumerate(parts.values()):
-        kinds = pc.if_else(part.is_valid(), pa.scalar(number, pa.int8()), kinds)
+    valid = np.stack([validity_bytes(part) for part in parts.values()])
+    places = valid.argmax(axis=0).astype(np.int8)
+    kinds = array_of(pa.int8(), np.ones_like(places), places)
     return pa.UnionArray.from_sparse(kinds, list(parts.values()), list(parts))
 
 
@@ -122,11 +124,9 @@ def _as_declared(column: Column, parts: KindedColumn) -> KindedColumn:
     """Integers as reals where reals are declared and that is exact, whatever other rows hold."""
     if column.expected != "real" or "integer" not in parts:
         return parts
-    integers = parts["integer"]
-    low, high = pa.scalar(-EXACT_IN_DOUBLE), pa.scalar(EXACT_IN_DOUBLE)
-    exact = pc.and_(pc.greater_equal(integers, low), pc.less_equal(integers, high))
-    nothing = pa.scalar(None, pa.int64())
-    reals = pc.if_else(exact, integers, nothing).cast(ARROW_TYPES["real"])
+    held, integers = validity_bytes(parts["integer"]) > 0, numbers(parts["integer"], np.int64)
+    exact = held & (integers >= -EXACT_IN_DOUBLE) & (integers <= EXACT_IN_DOUBLE)
+    reals = array_of(ARROW_TYPES["real"], exact, integers.astype(np.float64))
     if "real" in parts:
         reals = pc.coalesce(parts["real"], reals)
-    return {**parts, "real": reals, "integer": pc.if_else(exact, nothing, integers)}
+    return {**parts, "real": reals, "integer": array_of(pa.int64(), held & ~exact, integers)}
