@@ -47,7 +47,12 @@ class Archives(dg.ConfigurableResource[None]):
         """Open the store that the settings name; does no I/O yet."""
         folder = private_folder()
         url = self.store_url or os.environ.get("PORTABILITY_STORE") or (folder / "store").as_uri()
-        return open_store(url, staging_root=folder / "staging", s3_client=_s3_client)
+        return open_store(
+            url,
+            staging_root=folder / "staging",
+            s3_client=_s3_client,
+            setting="store_url" if self.store_url else "PORTABILITY_STORE",
+        )
 
     def seal(self) -> bytes | None:
         """The key that seals manifests, as the bytes that were set; None where none is.

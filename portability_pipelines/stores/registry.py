@@ -21,24 +21,43 @@ _CREDENTIALS = "Credentials belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KE
 
 
 def open_store(
-    url: str, *, staging_root: Path, s3_client: Callable[[], S3Client] | None = None
+    url: str,
+    *,
+    staging_root: Path,
+    s3_client: Callable[[], S3Client] | None = None,
+    setting: str = "The store's setting",
 ) -> Store:
     """The store named by ``file:///absolute/folder`` or ``s3://bucket/prefix``.
 
     Touches neither disk nor network. ``staging_root`` is where archives bound for S3 are prepared;
     a local store prepares them on its own disk. ``s3_client`` defaults to what boto3 finds.
-    Raises ``RefusedError`` for any other setting, and shows no more of it than its scheme: what
-    was set by mistake may hold a password or a signature anywhere.
+    Raises ``RefusedError`` for any other ``url``, which it calls ``setting``, and shows no more of
+    it than its scheme: what was set by mistake may hold a password or a signature anywhere.
     """
-    parts = _split(url)
-    if parts.scheme == "file":
-        return LocalStore(_local_root(parts))
     try:
-        return S3Store(
-            parts.netloc, parts.path.strip("/"), s3_client or default_client, staging_root
-        )
+        parts = _split(url)
+        if parts.scheme == "file":
+            return LocalStore(_local_root(parts))
+        return _in_bucket(parts, s3_client or default_client, staging_root)
+    except _NoStoreError as error:
+        raise RefusedError(f"{setting}{error.shown} {error.fault}", error.advice) from None
+
+
+class _NoStoreError(Exception):
+    """An address that names no store, with as much of it as may be shown."""
+
+    def __init__(self, fault: str, parts: SplitResult | None = None, advice: str = "") -> None:
+        # Without the slashes, what stands before a colon may be a user.
+        self.shown = f" {parts.scheme}://..." if parts and parts.scheme and parts.netloc else ""
+        self.fault = fault
+        self.advice = f"{_FORM} {advice}".rstrip()
+
+
+def _in_bucket(parts: SplitResult, client: Callable[[], S3Client], staging_root: Path) -> Store:
+    try:
+        return S3Store(parts.netloc, parts.path.strip("/"), client, staging_root)
     except RefusedError:
-        raise _refused(parts, "has a prefix that keys cannot start with") from None
+        raise _NoStoreError("has a prefix that keys cannot start with", parts) from None
 
 
 def _split(url: str) -> SplitResult:
@@ -46,13 +65,13 @@ def _split(url: str) -> SplitResult:
         url.encode()
         parts = urlsplit(url)
     except ValueError:
-        raise RefusedError("The store's setting is not an address", _FORM) from None
+        raise _NoStoreError("is not an address") from None
     if "@" in parts.netloc:
-        raise _refused(parts, "holds credentials", _CREDENTIALS)
+        raise _NoStoreError("holds credentials", parts, _CREDENTIALS)
     if parts.scheme not in {"file", "s3"} or parts.query or parts.fragment:
-        raise _refused(parts, "does not name a store")
+        raise _NoStoreError("does not name a store", parts)
     if parts.scheme == "s3" and (not parts.netloc or ":" in parts.netloc):
-        raise _refused(parts, "names no bucket")
+        raise _NoStoreError("names no bucket", parts)
     return parts
 
 
@@ -60,15 +79,9 @@ def _local_root(parts: SplitResult) -> Path:
     try:
         root = unquote(parts.path, errors="strict")
     except UnicodeDecodeError:
-        raise _refused(parts, "names a folder that is not UTF-8") from None
+        raise _NoStoreError("names a folder that is not UTF-8", parts) from None
     if "\0" in root:
-        raise _refused(parts, "names a folder with a NUL in its name")
+        raise _NoStoreError("names a folder with a NUL in its name", parts)
     if parts.netloc or not root.startswith("/") or not root.strip("/") or ".." in root.split("/"):
-        raise _refused(parts, "does not name an absolute folder")
+        raise _NoStoreError("does not name an absolute folder", parts)
     return Path(root)
-
-
-def _refused(parts: SplitResult, fault: str, advice: str = "") -> RefusedError:
-    # Without the slashes, what stands before a colon may be a user.
-    shown = f" {parts.scheme}://..." if parts.scheme and parts.netloc else ""
-    return RefusedError(f"The store's setting{shown} {fault}", f"{_FORM} {advice}".rstrip())

@@ -66,6 +66,17 @@ def test_an_endpoint_is_not_repeated(endpoint: str, monkeypatch: pytest.MonkeyPa
     assert "secret-word" not in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_store_that_is_none_is_refused_by_the_name_of_its_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PORTABILITY_STORE", "/srv/archives")
+
+    with pytest.raises(RefusedError, match="PORTABILITY_STORE does not name a store"):
+        Archives().store()
+    with pytest.raises(RefusedError, match=r"store_url ftp://\.\.\. does not name a store"):
+        Archives(store_url="ftp://host/archives").store()
+
+
 @pytest.mark.parametrize("empty", ["", " ", "\n"])
 def test_an_empty_key_of_seals_is_refused(empty: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Archives().seal() is None
