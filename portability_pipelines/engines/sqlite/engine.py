@@ -14,12 +14,14 @@ from portability_pipelines.domain.tables import DateEncoding, DateEvidence, Sele
 from portability_pipelines.engines.base import Frozen
 from portability_pipelines.engines.sqlite.adbc import Connection, driver_version, only_library
 from portability_pipelines.engines.sqlite.copying import copy_pinned, log_bytes
-from portability_pipelines.engines.sqlite.periods import UNIT, condition
+from portability_pipelines.engines.sqlite.labels import labels
+from portability_pipelines.engines.sqlite.periods import UNIT
 from portability_pipelines.engines.sqlite.records import SqliteRecords
 from portability_pipelines.engines.sqlite.scans import Scan, source
 from portability_pipelines.engines.sqlite.schema import identifier, tables_of
 from portability_pipelines.engines.sqlite.stored import StoredSqliteRecords
 from portability_pipelines.engines.sqlite.survey import declared, survey
+from portability_pipelines.engines.sqlite.utf16 import require_valid_texts
 from portability_pipelines.engines.sqlite.values import SqliteValues
 from portability_pipelines.engines.sqlite.windows import Windows
 from portability_pipelines.stores.working import working_folder
@@ -57,6 +59,7 @@ class SqliteSnapshot:
 
         To read so few again, where one misleads, takes less than to survey them every time.
         """
+        require_valid_texts(self._connection, selection)
         scan = Scan.planned(self._connection, selection)
         if trusting and scan.counted is not None and scan.edges is not None:
             windows = Windows(scan, thorough=True)
@@ -65,6 +68,7 @@ class SqliteSnapshot:
 
     def read_stored(self, selection: Selection) -> StoredSqliteRecords:
         """Prepare to read ``selection`` with each value of the kind that it is stored as."""
+        require_valid_texts(self._connection, selection)
         scan = Scan.planned(self._connection, selection)
         contents = survey(self.connections, scan)
         return StoredSqliteRecords(self.connections, scan, contents, self.taken_at)
@@ -98,14 +102,8 @@ class SqliteSnapshot:
         """The keys of at most ``limit`` rows whose value in ``column`` breaks its declared type."""
         described = selection.table.column(column)
         expected = described.expected if described else "text"
-        key = [identifier(k) for k in selection.table.key] or list(selection.table.order_by)
-        shown = " || ', ' || ".join(f"quote({part})" for part in key) or "'(no key)'"
-        joined = "AND" if condition(selection) else "WHERE"
-        rows = self._connection.rows(
-            f"SELECT {shown} AS k {source(selection)} {joined} "
-            f"typeof({identifier(column)}) NOT IN ('null', '{expected}') LIMIT {limit}"
-        )
-        return [row["k"] for row in rows]
+        other = f"typeof({identifier(column)}) NOT IN ('null', '{expected}')"
+        return labels(self._connection, selection, other, limit)
 
 
 def _epoch_month(name: str, unit: int) -> str:

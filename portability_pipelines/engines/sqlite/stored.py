@@ -20,6 +20,7 @@ from portability_pipelines.engines.sqlite.records import SqliteRecords, readable
 from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.engines.sqlite.schema import identifier
 from portability_pipelines.engines.sqlite.survey import EXACT_IN_DOUBLE
+from portability_pipelines.engines.sqlite.utf16 import codec
 from portability_pipelines.formats.buffers import array_of, numbers, validity_bytes
 from portability_pipelines.formats.records import ARROW_TYPES
 
@@ -55,7 +56,8 @@ class StoredSqliteRecords(SqliteRecords):
         table = self._selection.table
         given = [column for name in wanted if (column := table.column(name))]
         kinds = [CLASSES] * len(given)
-        scanned = f"FROM {identifier(table.name)} WHERE {_one_of(table, columns, values)}"
+        sought = _one_of(table, columns, values, codec(self._connections[0]))
+        scanned = f"FROM {identifier(table.name)} WHERE {sought}"
         skip = 1
         for batch in abreast(self._connections[0], seeded(given, kinds, scanned), BATCH_ROWS):
             rows = batch.slice(skip)
@@ -70,22 +72,26 @@ class StoredSqliteRecords(SqliteRecords):
         return _merged(column, {**parts, "text": texts})
 
 
-def _one_of(table: Table, columns: Sequence[str], values: Sequence[Sequence[Value]]) -> str:
+def _one_of(
+    table: Table, columns: Sequence[str], values: Sequence[Sequence[Value]], texts: str
+) -> str:
     """SQL that is true of rows whose ``columns`` hold one of ``values``; a NULL equals a NULL.
 
-    An index of the primary key serves where it is asked for and has no NULL.
+    ``texts`` is the codec of the database's texts. An index of the primary key serves where it is
+    asked for and has no NULL.
     """
     indexed = tuple(columns) == table.key and not any(None in each for each in values)
     names = [identifier(name) for name in columns]
     compared = names if indexed else [f"ifnull({name}, {_NULL})" for name in names]
-    listed = (f"({', '.join(map(_literal, each))})" for each in values)
+    listed = (f"({', '.join(_literal(value, texts) for value in each)})" for each in values)
     return f"({', '.join(compared)}) IN (VALUES {', '.join(listed)})"
 
 
-def _literal(value: Value) -> str:
+def _literal(value: Value, texts: str) -> str:
     """``value`` in SQL, without an affinity that would change what it is compared with.
 
-    What SQLite cannot store, such as NaN, becomes what nobody stores.
+    SQLite takes the bytes of a text as they are, in the database's encoding. What it cannot store,
+    such as NaN, becomes what nobody stores.
     """
     match value:
         case int():
@@ -93,7 +99,7 @@ def _literal(value: Value) -> str:
         case float() if not isnan(value):
             return repr(value).replace("inf", "9e999")
         case str():
-            return f"+CAST(x'{value.encode(errors='surrogatepass').hex()}' AS TEXT)"
+            return f"+CAST(x'{value.encode(texts, 'surrogatepass').hex()}' AS TEXT)"
         case bytes():
             return f"x'{value.hex()}'"
         case _:
