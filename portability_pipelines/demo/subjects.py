@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from portability_pipelines.demo.declared import file_of, last_month, names_taken
 from portability_pipelines.domain.declarations import Database, SourceReference, TableDeclaration
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month
+from portability_pipelines.engines.base import Snapshot
 from portability_pipelines.engines.registry import open_engine
 from portability_pipelines.orchestration.build import database_definitions, project_definitions
 from portability_pipelines.orchestration.folders import private_folder, project_folder
@@ -128,8 +129,10 @@ def _discovered(path: Path, name: str, console: Console) -> Subject:
             Month.of(datetime.now(UTC).date()),
             formats=FORMATS,
             mongodb_target=name,
-            found=lambda table: console.detail(_described(table)),
+            found=lambda table, reason: console.detail(_described(table, reason)),
         )
+        for line in _left_out(snapshot):
+            console.detail(line)
     if not found.database.tables:
         raise RefusedError(
             f"{path} holds no tables, so that there is nothing to show",
@@ -146,8 +149,16 @@ def _definitions(database: Database) -> dg.Definitions:
     return dg.Definitions.merge(database_definitions(database), project_definitions())
 
 
-def _described(table: TableDeclaration) -> str:
+def _left_out(snapshot: Snapshot) -> Iterator[str]:
+    closed = [table.name for table in snapshot.tables() if not table.columns]
+    if closed:
+        yield f"left out, as only their application can open them: {', '.join(closed)}"
+    if snapshot.views():
+        yield f"left out, as they repeat rows of tables: {', '.join(snapshot.views())} (views)"
+
+
+def _described(table: TableDeclaration, reason: str) -> str:
     if table.month_column is None:
-        return f"{table.name}: whole"
+        return f"{table.name}: whole" + (f", as {reason} only" if reason else "")
     dates = "" if table.dates == "iso" else f" ({table.dates.replace('_', ' ')})"
     return f"{table.name}: by month of {table.month_column}{dates}"

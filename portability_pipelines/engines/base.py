@@ -124,6 +124,9 @@ class Snapshot(Protocol):
         One that cannot be opened here has no columns.
         """
 
+    def views(self) -> tuple[str, ...]:
+        """The names of what only repeats rows of tables, in order."""
+
     def read(self, selection: Selection, *, trusting: bool = False) -> Records:
         """Prepare to read ``selection``, after a survey of the kinds that its values have.
 

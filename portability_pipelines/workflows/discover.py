@@ -18,7 +18,6 @@ from portability_pipelines.domain.declarations import (
 from portability_pipelines.domain.documents import NOT_IN_COLLECTION_NAMES
 from portability_pipelines.domain.months import Month, months_between
 from portability_pipelines.domain.tables import (
-    DateEvidence,
     MonthColumn,
     Selection,
     Table,
@@ -56,12 +55,17 @@ class Discovered:
 
 @dataclass(frozen=True)
 class _Dated:
-    """A column that dates its table's rows, and the months between which they lie."""
+    """A column that dates ``rows`` of the ``table_rows``, and the months in which those lie."""
 
     column: MonthColumn
     rows: int
+    table_rows: int
     first: Month
     last: Month
+
+    @property
+    def enough(self) -> bool:
+        return self.rows >= LEAST_DATED * self.table_rows
 
 
 def discover(
@@ -72,7 +76,7 @@ def discover(
     *,
     formats: tuple[str, ...] = ("parquet",),
     mongodb_target: str | None = None,
-    found: Callable[[TableDeclaration], None] = lambda _: None,
+    found: Callable[[TableDeclaration, str], None] = lambda *_: None,
 ) -> Discovered:
     """Declare every table of ``snapshot``: by month where a column of its data says so, else whole.
 
@@ -81,19 +85,20 @@ def discover(
     change is taken, then the one that dates more rows. Months in which no row lies bound nothing.
     A table whose name cannot be a collection's gets one that can. One that cannot be opened here
     is left out.
-    ``found`` is called with each table as it is settled. Reads every table that has columns which
-    may hold dates at least once; raises what the snapshot raises.
+    ``found`` is called with each table as it is settled, and with what kept a column that looked
+    like a month column from being taken, else with an empty text. Reads every table that has
+    columns which may hold dates at least once; raises what the snapshot raises.
     """
     tables, firsts, lasts = [], [], []
     listed = [table for table in snapshot.tables() if table.columns]
     collections = _collections([table.name for table in listed]) if mongodb_target else {}
     for table in listed:
-        dated = _month_column(snapshot, table, open_month)
+        dated, passed_over = _month_column(snapshot, table, open_month)
         if dated:
             firsts.append(dated.first)
             lasts.append(dated.last)
         tables.append(_declaration(table, dated, collections.get(table.name)))
-        found(tables[-1])
+        found(tables[-1], passed_over)
     database = Database(
         name=name,
         source=source,
@@ -147,19 +152,23 @@ def _declaration(table: Table, dated: _Dated | None, collection: str | None) -> 
     return TableDeclaration(table.name, column.name, column.encoding, collection)
 
 
-def _month_column(snapshot: Snapshot, table: Table, open_month: Month) -> _Dated | None:
-    """The best of the columns that date the table's rows; worse-named ones are not even read."""
+def _month_column(snapshot: Snapshot, table: Table, open_month: Month) -> tuple[_Dated | None, str]:
+    """The best of the columns that date the table's rows; worse-named ones are not even read.
+
+    Where there is none, what is to be said of the one that dates most.
+    """
     candidates: dict[int, list[str]] = {}
     for column in table.columns:
         rank = _rank(column.name, column.declared_type)
         if rank is not None:
             candidates.setdefault(rank, []).append(column.name)
+    best: _Dated | None = None
     for rank in sorted(candidates):
         judged = (_dated(snapshot, table, name, open_month) for name in candidates[rank])
-        dated = [one for one in judged if one]
-        if dated:
-            return max(dated, key=lambda one: one.rows)
-    return None
+        best = max([best, *judged], key=lambda one: one.rows if one else -1)
+        if best and best.enough:
+            return best, ""
+    return None, f"{best.column.name} dates {best.rows} of {best.table_rows} rows" if best else ""
 
 
 def _rank(name: str, declared_type: str) -> int | None:
@@ -173,34 +182,24 @@ def _rank(name: str, declared_type: str) -> int | None:
 
 
 def _dated(snapshot: Snapshot, table: Table, column: str, open_month: Month) -> _Dated | None:
-    evidence = snapshot.dates(table, column)
-    month_column = MonthColumn(column, evidence.encoding)
-    dated = _within_reason(snapshot, table, month_column, evidence, open_month)
-    least = LEAST_DATED * (evidence.dated + evidence.undated)
-    return dated if dated and dated.rows >= least else None
-
-
-def _within_reason(
-    snapshot: Snapshot,
-    table: Table,
-    column: MonthColumn,
-    evidence: DateEvidence,
-    open_month: Month,
-) -> _Dated | None:
     """Where the outermost dates are absurd, the months inside of them in which rows really lie."""
+    evidence = snapshot.dates(table, column)
+    month_column, rows = MonthColumn(column, evidence.encoding), evidence.dated + evidence.undated
     earliest = _earlier(open_month, MOST_MONTHS - 1)
     first, last = evidence.first, evidence.last
     if first is None or last is None:
         return None
     if earliest <= first and last <= open_month:
-        return _Dated(column, evidence.dated, first, last)
+        return _Dated(month_column, evidence.dated, rows, first, last)
     months = months_between(max(first, earliest), min(last, open_month))
     if not months:
         return None
-    contents = snapshot.read(Selection(table, column, months)).contents
+    contents = snapshot.read(Selection(table, month_column, months)).contents
     filled = [month for month in months if contents[str(month)].rows]
-    rows = sum(found.rows for found in contents.values())
-    return _Dated(column, rows, filled[0], filled[-1]) if filled else None
+    if not filled:
+        return None
+    dated = sum(found.rows for found in contents.values())
+    return _Dated(month_column, dated, rows, filled[0], filled[-1])
 
 
 def _earlier(month: Month, months: int) -> Month:

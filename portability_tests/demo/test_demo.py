@@ -180,18 +180,24 @@ def test_a_database_of_ones_own_is_only_read(project: ProjectCopy, tmp_path: Pat
             INSERT INTO orders SELECT number + 9, placed_at FROM orders WHERE number = 2;
             INSERT INTO orders SELECT number + 19, '2025-04-01' FROM orders;
             INSERT INTO orders SELECT number + 39, '2025-04-01' FROM orders WHERE number > 1;
-            CREATE TABLE settings (key TEXT PRIMARY KEY, value);
-            INSERT INTO settings VALUES ('colour', 'blue'), ('size', 3);
+            CREATE TABLE settings (key TEXT PRIMARY KEY, value, changed_at TEXT);
+            INSERT INTO settings VALUES ('colour', 'blue', '2025-04-01'), ('size', 3, NULL);
             CREATE VIEW recent AS SELECT * FROM orders;
             CREATE TABLE "exports" ("group by" TEXT PRIMARY KEY) WITHOUT ROWID;
             INSERT INTO "exports" VALUES ('a'), ('b');
             CREATE TABLE "it's a $name" ("Created At" INTEGER, raw BLOB, n AS (1));
             INSERT INTO "it's a $name" VALUES (1743500000, x'00FF');
+            PRAGMA writable_schema = ON;
+            INSERT INTO sqlite_schema VALUES
+                ('table', 'map', 'map', 0, 'CREATE VIRTUAL TABLE map USING of_the_application');
             """
         )
     before = path.read_bytes()
     done = demo(project, str(path))
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "settings: whole, as changed_at dates 1 of 2 rows only" in done.stdout
+    assert "left out, as only their application can open them: map" in done.stdout
+    assert "left out, as they repeat rows of tables: recent (views)" in done.stdout
     rows = {key: row[0] for key, row in table(done.stdout).items()}
     wanted = {
         ("orders", "2025-04"): "11",

@@ -54,6 +54,11 @@ class SqliteSnapshot:
         """Every table with rows of its own, in name order."""
         return tables_of(self._connection)
 
+    def views(self) -> tuple[str, ...]:
+        """Every view, in name order."""
+        named = "SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY name"
+        return tuple(row["name"] for row in self._connection.rows(named))
+
     def read(self, selection: Selection, *, trusting: bool = False) -> SqliteRecords:
         """Prepare to read ``selection``; only a few months that an index found are ever trusted.
 
