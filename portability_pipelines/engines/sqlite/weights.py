@@ -25,10 +25,10 @@ BLOCK_BYTES = 16 << 20
 
 SMALL_DATABASE_BYTES = 1 << 30
 """No batch of what is stored in so many bytes can be too much for 32 bits, so that it is enough to
-look at the first rows of every part, and at every batch that was read."""
+look at the first and the last rows of every part, and at every batch that was read."""
 
 _FEW_ROWS = 65_536
-"""The parts of so few rows, 8 or more, are so small that the first one tells of the others."""
+"""So few rows are looked at as one part."""
 
 _GLANCE_ROWS = 64
 _CELL_BYTES = 8
@@ -49,11 +49,11 @@ class Weights:
         Takes a pass over the rows, without their long values, where the database is not small or
         where long rows were seen.
         """
-        weights = f"SELECT {self._weight} AS weight {self._scan.ordered_rows(part)}"
         if self._light is None or (self._light and not self._few):
-            self._light = self._looks_light(connection, f"{weights} LIMIT {_GLANCE_ROWS}")
+            self._light = self._looks_light(connection, part)
         if self._light:
             return BATCH_ROWS
+        weights = f"SELECT {self._weight} AS weight {self._scan.ordered_rows(part)}"
         heaviest = _heaviest_blocks(connection, weights)
         most = heaviest[0] + BLOCK_BYTES
         return 1 << (int(np.count_nonzero(heaviest <= most)) - 1)
@@ -63,18 +63,33 @@ class Weights:
         if batch.num_rows and not _is_light(batch.nbytes / batch.num_rows):
             self._light = False
 
-    def _looks_light(self, connection: Connection, first: str) -> bool:
-        """Whether a batch may be full, as far as the ``first`` rows show and the database is small.
+    def _looks_light(self, connection: Connection, part: str) -> bool:
+        """Whether a batch may be full, as far as a glance shows and the database is small.
 
         What is computed when it is read may be more than the database holds.
         """
         if any(column.generated for column in self._scan.selection.table.columns):
             return False
+        glances = [
+            f"SELECT {self._weight} AS weight {rows} LIMIT {_GLANCE_ROWS}"
+            for rows in self._ends(part)
+        ]
+        means = ", ".join(f"(SELECT avg(weight) FROM ({glance}))" for glance in glances)
         (found,) = connection.rows(
-            "SELECT page_count * page_size AS size, "
-            f"(SELECT avg(weight) FROM ({first})) AS mean FROM pragma_page_count, pragma_page_size"
+            f"SELECT page_count * page_size AS size, {means} "
+            "FROM pragma_page_count, pragma_page_size"
         )
-        return bool(_is_light(found["mean"] or 0) and found["size"] <= SMALL_DATABASE_BYTES)
+        size, *seen = found.values()
+        return bool(size <= SMALL_DATABASE_BYTES) and all(_is_light(mean or 0) for mean in seen)
+
+    def _ends(self, part: str) -> list[str]:
+        """Where the first and the last rows of ``part`` lie, whichever month they are of."""
+        scan = self._scan
+        if scan.edges is None:
+            return [scan.ordered_rows(part)]
+        (whole,) = scan.parts(1)
+        rows = f"FROM {identifier(scan.selection.table.name)} WHERE {whole if self._few else part}"
+        return [f"{rows} ORDER BY {scan.row_id} {direction}" for direction in ("ASC", "DESC")]
 
 
 def _is_light(row_bytes: float) -> bool:
