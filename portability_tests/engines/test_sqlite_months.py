@@ -87,6 +87,44 @@ def rows_by_period(engine: SqliteEngine, column: MonthColumn) -> dict[str, list[
     return {p: [int(row[0]) for row in rows] for p, rows in (together | undated).items()}  # type: ignore[arg-type]
 
 
+# What our own queries call things.
+OWN_NAMES = ("PERIOD", "n", "misfits", "weight", "k", "low", "high", "min", "max", "last", "size",
+             "c0_text", "unexpected", "iso_n", "text0", "i", "rowid", "described")  # fmt: skip
+
+
+@pytest.mark.parametrize("index", [False, True], ids=["scan", "index"])
+@pytest.mark.parametrize("column", ["at", "PERIOD"])
+def test_columns_may_be_called_as_anything_in_our_queries(
+    tmp_path: Path, column: str, index: bool
+) -> None:
+    names = ["id", "at", *OWN_NAMES]
+    rows = [
+        (i, f"2026-0{1 + i % 3}-05", f"2026-0{1 + i % 3}-07", *(["text", i, 0.1 + i][i % 3],) * 17)
+        for i in range(1, 31)
+    ]
+    engine = database(
+        tmp_path,
+        f"CREATE TABLE t (id INTEGER PRIMARY KEY, {', '.join(names[1:])})",
+        *([f"CREATE INDEX by_date ON t ({column})"] if index else []),
+    )
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
+        connection.executemany(f"INSERT INTO t VALUES ({', '.join('?' * len(names))})", rows)
+        connection.commit()
+    expected = {f"2026-0{m}": [i for i in range(1, 31) if 1 + i % 3 == m] for m in (1, 2, 3)}
+    expected["undated"] = []
+    assert rows_by_period(engine, MonthColumn(column)) == expected
+    with engine.snapshot() as snapshot:
+        table = table_named(snapshot, "t")
+        for months in (MONTHS, months_between(Month(2025, 1), Month(2026, 12))):
+            stored = snapshot.read_stored(Selection(table, MonthColumn(column), months))
+            found = [
+                row
+                for _, batch in stored
+                for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)
+            ]
+            assert sorted(found) == rows
+
+
 @pytest.mark.parametrize("index", [False, True], ids=["scan", "index"])
 def test_dates_that_are_no_utf8_belong_where_their_first_letters_say(
     tmp_path: Path, index: bool

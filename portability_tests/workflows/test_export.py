@@ -21,7 +21,9 @@ import pytest
 from portability_pipelines.catalog.archives import latest
 from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.manifest import MANIFEST_NAME, Manifest
-from portability_pipelines.domain.months import ALL, UNDATED, Month
+from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
+from portability_pipelines.engines.sqlite import survey
+from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.drafts import Secrets
 from portability_pipelines.workflows.export import export_table
@@ -284,6 +286,21 @@ def test_a_failure_while_reading_leaves_nothing(
 
     assert keys(store) == []
     assert not list(tmp_path.rglob("stage-*"))
+
+
+def test_rows_that_no_month_counts_are_not_taken_for_none(
+    database: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(_: object, scan: Scan) -> dict[Period, int]:
+        return dict.fromkeys(scan.selection.periods, 0)
+
+    monkeypatch.setattr(survey, "_rows_by_period", none)
+    with snapshot_of(database) as snapshot:
+        selection = selected(snapshot, "user_activity", "timestamp")
+        with pytest.raises(PermanentError, match=r"gave .* where its snapshot counts 0"):
+            export_table(snapshot, "shop", selection, EVERY_FORMAT, archivist(store), silent)
+
+    assert keys(store) == []
 
 
 def test_a_failure_of_the_caller_stops_the_reading(

@@ -69,14 +69,15 @@ class SqliteSnapshot:
         if trusting and scan.counted is not None and scan.edges is not None:
             windows = Windows(scan, thorough=True)
             return SqliteRecords(self.connections, scan, declared(self._connection, scan), windows)
-        return SqliteRecords(self.connections, scan, survey(self.connections, scan))
+        return SqliteRecords(self.connections, *survey(self.connections, scan))
 
     def read_stored(self, selection: Selection) -> StoredSqliteRecords:
         """Prepare to read ``selection`` with each value of the kind that it is stored as."""
         require_valid_texts(self._connection, selection)
         scan = Scan.planned(self._connection, selection)
-        contents = survey(self.connections, scan)
-        return StoredSqliteRecords(self.connections, scan, contents, self.taken_at)
+        return StoredSqliteRecords(
+            self.connections, *survey(self.connections, scan), taken_at=self.taken_at
+        )
 
     def values(self, table: Table) -> SqliteValues:
         """Count the rows of ``table`` and prepare to read them as they are stored."""

@@ -63,10 +63,10 @@ def grouped_by_month(selection: Selection, counts: str, rows: str) -> str:
     else:
         ends = (f"WHEN {dates} < {starts_at(encoding, m.next)} THEN '{m}'" for m in months)
         month = f"CASE {' '.join(ends)} END"
-    # A text may lie between two months and be of none.
-    return (
-        f"SELECT {month} AS period, {counts} {rows} GROUP BY 1 HAVING period IN ({_named(months)})"
-    )
+    # A text may lie between two months and be of none. In HAVING, a column that the table calls
+    # ``period`` would be meant.
+    grouped = f"SELECT {month} AS period, {counts} {rows} GROUP BY 1"
+    return f"SELECT * FROM ({grouped}) WHERE period IN ({_named(months)})"
 
 
 def _dates(selection: Selection) -> str:

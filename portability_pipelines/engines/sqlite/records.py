@@ -50,11 +50,14 @@ class SqliteRecords:
         self._kinds = [_kinds(contents, i) for i in range(len(scan.selection.table.columns))]
 
     def __iter__(self) -> Generator[tuple[Period, pa.RecordBatch]]:
-        """Each connection reads a range of the table while the others read the next ones."""
-        rows = sum(contents.rows for contents in self.contents.values())
-        if not rows:
+        """Each connection reads a range of the table while the others read the next ones.
+
+        Rows that were counted are read even where every period is said to be empty: whoever
+        counts what was read finds out.
+        """
+        if not self._scan.counted:
             return
-        parts = self._scan.windows(rows)
+        parts = self._scan.windows(self._scan.counted)
         yield from side_by_side(self._connections, parts, self._read)
 
     def _read(self, connection: Connection, part: str) -> Iterator[tuple[Period, pa.RecordBatch]]:

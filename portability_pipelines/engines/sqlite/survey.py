@@ -29,14 +29,18 @@ EXACT_IN_DOUBLE = 2**53
 _COLUMNS_AT_ONCE = 300
 
 
-def survey(connections: Sequence[Connection], scan: Scan) -> dict[Period, Contents]:
-    """Rows and columns of every period of a selection; all of ``connections`` share the work."""
+def survey(connections: Sequence[Connection], scan: Scan) -> tuple[Scan, dict[Period, Contents]]:
+    """Rows and columns of every period of a selection; all of ``connections`` share the work.
+
+    The scan is given back with all rows ``counted``, those of no period among them.
+    """
     overall = _overall(connections, scan)
     mixed = mixed_columns(connections, scan) if overall["misfits"] else []
     detail: dict[tuple[Period, int], ColumnEntry] = {}
     for start in range(0, len(mixed), _COLUMNS_AT_ONCE):
         detail |= _classes_by_period(connections[0], scan, mixed[start : start + _COLUMNS_AT_ONCE])
-    return _contents(connections[0], replace(scan, counted=overall["n"]), detail)
+    scan = replace(scan, counted=overall["n"])
+    return scan, _contents(connections[0], scan, detail)
 
 
 def declared(connection: Connection, scan: Scan) -> dict[Period, Contents]:
