@@ -30,6 +30,7 @@ from portability_tests.workflows.walks import (
 REWRITTEN = "UPDATE sqlite_schema SET sql = 'CREATE VIRTUAL TABLE awkward USING {}'"
 TOKENIZED = "CREATE VIRTUAL TABLE awkward USING {} (body)"
 CHANGE_THE_SCHEMA = "PRAGMA writable_schema = ON"
+LATIN = "CREATE TABLE awkward (n TEXT, café TEXT)".encode("latin-1")
 
 AWKWARD = {
     "contentless FTS4": (
@@ -74,6 +75,15 @@ AWKWARD = {
         ("CREATE TABLE awkward (n TEXT COLLATE german PRIMARY KEY, at TEXT) WITHOUT ROWID",),
         "INSERT INTO awkward VALUES ('x', '2026-01-05')",
         "no such collation sequence: german",
+    ),
+    "column whose name is not UTF-8": (
+        (
+            "CREATE TABLE awkward (n TEXT, cafe TEXT)",
+            "INSERT INTO awkward VALUES ('x', 'y')",
+            CHANGE_THE_SCHEMA,
+        ),
+        f"UPDATE sqlite_schema SET sql = CAST(x'{LATIN.hex()}' AS TEXT) WHERE name = 'awkward'",
+        "no such column: caf\\xe9",
     ),
 }
 
@@ -133,8 +143,11 @@ def test_a_declared_table_that_cannot_be_opened_is_refused(tmp_path: Path) -> No
     assert "defs.yaml:12: table 'awkward' cannot be opened here" in str(refusal.value)
 
 
-def test_an_export_of_a_table_that_cannot_be_read_says_why(tmp_path: Path, local: Store) -> None:
-    database, reason = made(tmp_path, "function")
+@pytest.mark.parametrize("awkward", ["function", "column whose name is not UTF-8"])
+def test_an_export_of_a_table_that_cannot_be_read_says_why(
+    tmp_path: Path, local: Store, awkward: str
+) -> None:
+    database, reason = made(tmp_path, awkward)
     with pytest.raises(PermanentError, match="only the application brings") as refusal:
         export_whole(database, local, "awkward")
     assert reason in refusal.value.message

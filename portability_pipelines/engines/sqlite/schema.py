@@ -12,8 +12,11 @@ from portability_pipelines.engines.sqlite.shadows import repeats_rows
 
 
 def identifier(name: str) -> str:
-    """``name`` quoted for SQL."""
-    return '"' + name.replace('"', '""') + '"'
+    """``name`` quoted for SQL, so that a name which nothing has is an error.
+
+    In double quotes it would be a text (https://www.sqlite.org/quirks.html, section 8).
+    """
+    return "`" + name.replace("`", "``") + "`"
 
 
 def literal(text: str) -> str:
