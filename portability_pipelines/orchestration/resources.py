@@ -125,10 +125,13 @@ def _decryption_key(recipients: bool) -> DecryptionKey | None:
 
 
 def _existing(variable: str, path: str) -> Path:
-    if not Path(path).is_file():
-        raise RefusedError(
-            f"{variable} names {path}, which is not a file", "Set it to the path of a key file."
-        )
+    """The file at ``path``, of which an error says nothing: it may be the key itself."""
+    try:
+        found = Path(path).is_file()
+    except (OSError, ValueError):
+        found = False
+    if not found:
+        raise RefusedError(f"{variable} does not name a file", "Set it to the path of a key file.")
     return Path(path)
 
 

@@ -111,6 +111,22 @@ def test_a_passphrase_that_is_not_utf_8_is_refused_unseen(
     assert "secret-word" not in "".join(traceback.format_exception(caught.value))
 
 
+@pytest.mark.parametrize("lines", [1, 100])
+@pytest.mark.parametrize("variable", ["PORTABILITY_RECIPIENT", "PORTABILITY_SECRET_KEY"])
+def test_a_key_in_place_of_its_path_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, variable: str, lines: int
+) -> None:
+    monkeypatch.setenv("PORTABILITY_RECIPIENT", __file__)
+    monkeypatch.setenv(
+        variable, "-----BEGIN PGP PRIVATE KEY BLOCK-----\n" + "secret-word\n" * lines
+    )
+
+    with pytest.raises(RefusedError, match=f"{variable} does not name a file") as caught:
+        Archives().secrets(encrypted=True)
+
+    assert "secret-word" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_a_home_whose_name_is_not_utf_8_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
