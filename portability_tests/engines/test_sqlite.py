@@ -309,6 +309,14 @@ def test_a_failure_in_a_copy_names_the_database_that_was_copied(tmp_path: Path) 
             snapshot.read(missing)
 
 
+def test_a_path_need_not_be_utf8(tmp_path: Path) -> None:
+    database(tmp_path, "CREATE TABLE t (n INTEGER)", "INSERT INTO t VALUES (7)", wal=False)
+    path = tmp_path / os.fsdecode(b"caf\xe9 100% #1?.sqlite")
+    (tmp_path / "app.sqlite").rename(path)
+    with SqliteEngine(path, tmp_path / "scratch").snapshot() as snapshot:
+        assert read_all(snapshot, Selection(table_named(snapshot, "t"))) == {"all": [(7,)]}
+
+
 def test_a_file_without_any_bytes_is_an_empty_database(tmp_path: Path) -> None:
     path = tmp_path / "app.sqlite"
     path.touch()

@@ -66,6 +66,12 @@ AWKWARD = {
         "'CREATE VIRTUAL TABLE awkward USING elsewhere (x)')",
         "no such module: elsewhere",
     ),
+    "missing module of an unlucky name": (
+        (CHANGE_THE_SCHEMA,),
+        "INSERT INTO sqlite_schema VALUES ('table', 'awkward', 'awkward', 0, "
+        "'CREATE VIRTUAL TABLE awkward USING unlocked_or_busy (x)')",
+        "no such module: unlocked_or_busy",
+    ),
     "function": (
         ("CREATE TABLE awkward (n TEXT, loud TEXT AS (shout(n)) VIRTUAL)",),
         "INSERT INTO awkward (n) VALUES ('x')",

@@ -7,6 +7,7 @@ process: closing a descriptor in one drops the POSIX locks of the other
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -59,7 +60,7 @@ class Connection:
         mode = "immutable=1" if immutable else "mode=ro"
         self._database = adbc_driver_manager.AdbcDatabase(
             driver=adbc_driver_sqlite._driver_path(),
-            uri=f"file:{quote(str(path))}?{mode}",
+            uri=f"file:{quote(os.fsencode(path))}?{mode}",
         )
         try:
             self._connection = adbc_driver_manager.AdbcConnection(self._database)
@@ -188,9 +189,9 @@ def reading_failed(path: Path, error: Exception) -> PermanentError | TransientEr
     """What to raise for a database error met while reading ``path``."""
     text = str(error).split("\n", maxsplit=1)[0]
     message = f"Reading the SQLite database {path.name} failed: {text}"
-    if "locked" in text or "busy" in text:
-        return TransientError(message, "Another process holds it; try again in a moment.")
     if any(mark in text for mark in _MISSING):
         return UnreadableHereError(message, text.partition(" query: ")[2] or text)
+    if "locked" in text or "busy" in text:
+        return TransientError(message, "Another process holds it; try again in a moment.")
     advice = next((a for mark, a in _ADVICE.items() if mark in text), None)
     return PermanentError(message, advice or "Check the file with sqlite3's PRAGMA quick_check.")
