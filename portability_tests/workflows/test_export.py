@@ -180,6 +180,23 @@ def test_mixed_values_are_refused_where_that_is_wanted(database: Path, store: St
     assert keys(store) == []
 
 
+def test_reals_among_integers_are_mixed_and_integers_among_reals_are_not(
+    tmp_path: Path, store: Store
+) -> None:
+    database = tmp_path / "amounts.sqlite"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, amount DECIMAL)")
+        connection.execute("INSERT INTO t VALUES (1, 1, 1), (2, 2, 2.5), (3, 2.5, 2.5)")
+    refuse = replace(EVERY_FORMAT, on_mixed_types="refuse")
+
+    with pytest.raises(RefusedError, match=r"'n' of 't' mixes 2 integer, 1 real .* keys 3\."):
+        export(database, store, "t", options=refuse)
+
+    columns = export_whole(database, store, "t").manifest.tables[0].columns
+    stored = {c.name: (c.stored_type, c.lost_types) for c in columns}
+    assert stored == {"id": ("integer", False), "n": ("text", True), "amount": ("real", False)}
+
+
 @pytest.mark.parametrize(
     ("table", "text", "month"),
     [("clients", "phone", None), ("user_activity", "details", "timestamp")],

@@ -162,9 +162,9 @@ def _entry(column: Column, classes: dict[StorageClass, int], integers_fit: bool)
     stored, note = column.expected, None
     if not set(classes) - {stored}:
         return ColumnEntry(column.name, column.declared_type, stored)
-    if set(classes) == {"integer", "real"} or (stored == "real" and set(classes) == {"integer"}):
+    if stored == "real" and set(classes) <= {"integer", "real"}:
         if integers_fit:
-            stored, note = "real", f"{classes['integer']} integers written as reals, exactly"
+            note = f"{classes['integer']} integers written as reals, exactly"
         elif "real" in classes:
             stored, note = "text", _as_text(classes)
         else:
