@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -20,7 +20,6 @@ from portability_pipelines.demo.declared import file_of, last_month, names_taken
 from portability_pipelines.domain.declarations import Database, SourceReference, TableDeclaration
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import Month
-from portability_pipelines.engines.base import Snapshot
 from portability_pipelines.engines.registry import open_engine
 from portability_pipelines.orchestration.build import database_definitions, project_definitions
 from portability_pipelines.orchestration.folders import private_folder, project_folder
@@ -131,8 +130,12 @@ def _discovered(path: Path, name: str, console: Console) -> Subject:
             mongodb_target=name,
             found=lambda table, reason: console.detail(_described(table, reason)),
         )
-        for line in _left_out(snapshot):
-            console.detail(line)
+        views = snapshot.views()
+    if found.left_out:
+        named = ", ".join(f"{name} ({reason})" for name, reason in found.left_out.items())
+        console.detail(f"left out, as only their application can read them: {named}")
+    if views:
+        console.detail(f"left out, as they repeat rows of tables: {', '.join(views)} (views)")
     if not found.database.tables:
         raise RefusedError(
             f"{path} holds no tables, so that there is nothing to show",
@@ -147,14 +150,6 @@ def _discovered(path: Path, name: str, console: Console) -> Subject:
 
 def _definitions(database: Database) -> dg.Definitions:
     return dg.Definitions.merge(database_definitions(database), project_definitions())
-
-
-def _left_out(snapshot: Snapshot) -> Iterator[str]:
-    closed = [table.name for table in snapshot.tables() if not table.columns]
-    if closed:
-        yield f"left out, as only their application can open them: {', '.join(closed)}"
-    if snapshot.views():
-        yield f"left out, as they repeat rows of tables: {', '.join(snapshot.views())} (views)"
 
 
 def _described(table: TableDeclaration, reason: str) -> str:

@@ -124,6 +124,9 @@ class Snapshot(Protocol):
         One that cannot be opened here has no columns.
         """
 
+    def unreadable(self, table: Table) -> str | None:
+        """Why the rows of ``table`` cannot be read here, where only its application can."""
+
     def views(self) -> tuple[str, ...]:
         """The names of what only repeats rows of tables, in order."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
+from zlib import crc32
 
 from portability_pipelines.domain.declarations import (
     Backup,
@@ -30,6 +31,10 @@ LEAST_DATED = 0.9
 MOST_MONTHS = 600
 """No more partitions than this; rows before them are found among the undated ones."""
 
+LONGEST_COLLECTION_BYTES = 180
+"""With the name of its database, of at most 63 bytes, a collection's may have 255
+(https://www.mongodb.com/docs/manual/reference/limits/, naming restrictions)."""
+
 COMPONENT = "portability_pipelines.components.application_database.ApplicationDatabase"
 
 _DATELIKE = re.compile(r"date|time|stamp|creat|\b(at|on|when|day|month|ts|dt|sent|\w+ed)\b")
@@ -47,10 +52,14 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 
 @dataclass(frozen=True)
 class Discovered:
-    """A database as one would declare it, and the last month in which it has rows."""
+    """A database as one would declare it, and the last month in which it has rows.
+
+    ``left_out`` are tables that only their application can read, and why.
+    """
 
     database: Database
     last_month: Month | None
+    left_out: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -83,14 +92,20 @@ def discover(
     A month column dates at least ``LEAST_DATED`` of the rows within the ``MOST_MONTHS`` that end
     with ``open_month``; of several, the one whose name tells of a beginning rather than of a
     change is taken, then the one that dates more rows. Months in which no row lies bound nothing.
-    A table whose name cannot be a collection's gets one that can. One that cannot be opened here
-    is left out.
+    A table whose name cannot be a collection's gets one that can. One that cannot be read here is
+    left out.
     ``found`` is called with each table as it is settled, and with what kept a column that looked
     like a month column from being taken, else with an empty text. Reads every table that has
     columns which may hold dates at least once; raises what the snapshot raises.
     """
-    tables, firsts, lasts = [], [], []
-    listed = [table for table in snapshot.tables() if table.columns]
+    listed, tables, firsts, lasts = [], [], [], []
+    left_out: dict[str, str] = {}
+    for table in snapshot.tables():
+        reason = snapshot.unreadable(table)
+        if reason:
+            left_out[table.name] = reason
+        else:
+            listed.append(table)
     collections = _collections([table.name for table in listed]) if mongodb_target else {}
     for table in listed:
         dated, passed_over = _month_column(snapshot, table, open_month)
@@ -108,7 +123,7 @@ def discover(
         backup=Backup(),
         migration=Migration(mongodb_target) if mongodb_target else None,
     )
-    return Discovered(database, max(lasts, default=None))
+    return Discovered(database, max(lasts, default=None), left_out)
 
 
 def as_yaml(database: Database) -> str:
@@ -135,7 +150,7 @@ def _collections(names: list[str]) -> dict[str, str]:
     """Collections for the tables whose own names MongoDB refuses, none of which is used already."""
     taken, collections = set(names), {}
     for name in names:
-        possible = NOT_IN_COLLECTION_NAMES.sub("_", name) or "_"
+        possible = _shortened(NOT_IN_COLLECTION_NAMES.sub("_", name) or "_")
         if possible == name:
             continue
         while possible in taken:
@@ -143,6 +158,15 @@ def _collections(names: list[str]) -> dict[str, str]:
         taken.add(possible)
         collections[name] = possible
     return collections
+
+
+def _shortened(name: str) -> str:
+    encoded = name.encode()
+    if len(encoded) <= LONGEST_COLLECTION_BYTES:
+        return name
+    ending = f"_{crc32(encoded):08x}"
+    kept = encoded[: LONGEST_COLLECTION_BYTES - len(ending)].decode(errors="ignore")
+    return kept + ending
 
 
 def _declaration(table: Table, dated: _Dated | None, collection: str | None) -> TableDeclaration:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from portability_pipelines.domain.declarations import (
 from portability_pipelines.domain.months import Month
 from portability_pipelines.engines.registry import open_engine
 from portability_pipelines.workflows.discover import COMPONENT, Discovered, as_yaml, discover
+from portability_tests.engines.test_sqlite_recovery import made_by_its_application
 
 NOW = Month(2026, 11)
 SECONDS, MILLISECONDS = 1_767_225_600, 1_767_225_600_000  # 2026-01-01T00:00:00Z
@@ -75,6 +77,25 @@ def test_tables_of_every_kind_are_declared_and_what_repeats_them_is_not(tmp_path
         "nothing_yet": (None, "iso"),
     }
     assert (found.database.first_month, found.last_month) == (Month(2025, 3), Month(2025, 6))
+
+
+def test_tables_that_only_their_application_can_read_are_left_out_and_told(tmp_path: Path) -> None:
+    path = made_by_its_application(
+        tmp_path / "made.sqlite",
+        "CREATE TABLE notes (created_at TEXT COLLATE german)",
+        "CREATE INDEX by_date ON notes (created_at)",
+        "INSERT INTO notes VALUES ('2026-01-05')",
+        "CREATE TABLE tags (tag TEXT COLLATE german PRIMARY KEY, usn INT) WITHOUT ROWID",
+        "CREATE TABLE dated_tags (tag TEXT COLLATE german PRIMARY KEY, at TEXT) WITHOUT ROWID",
+        "CREATE TABLE loud (n TEXT, created_at TEXT AS (shout(n)))",
+    )
+    found = discovered_in(path, tmp_path)
+    assert tables(found) == {"notes": ("created_at", "iso")}
+    assert found.left_out == {
+        "dated_tags": "no query solution",
+        "loud": "unknown function: shout()",
+        "tags": "no query solution",
+    }
 
 
 def test_the_encoding_is_the_one_found_in_the_data(tmp_path: Path) -> None:
@@ -190,18 +211,23 @@ def test_commits_that_are_only_in_the_write_ahead_log_count(tmp_path: Path) -> N
     assert path.read_bytes() == before
 
 
-def test_tables_that_mongodb_could_not_call_so_get_collections_of_other_names(
-    tmp_path: Path,
-) -> None:
+def _collections(tmp_path: Path, names: list[str]) -> dict[str, str]:
+    """The collections that tables of these ``names`` get, where they are called otherwise."""
     path = tmp_path / "made.sqlite"
-    names = ["a$b", "a_b", "x..y", ".hidden", "system.users", "plain.name", "systematic", ""]
     with closing(sqlite3.connect(path)) as connection:
         for name in names:
             connection.execute(f'CREATE TABLE "{name}" (a)')
     with open_engine("sqlite", path, tmp_path / "scratch").snapshot() as snapshot:
         source = SourceReference("sqlite", str(path))
         found = discover(snapshot, "made", source, NOW, mongodb_target="made")
-    assert {t.name: t.collection for t in found.database.tables if t.collection} == {
+    return {t.name: t.collection for t in found.database.tables if t.collection}
+
+
+def test_tables_that_mongodb_could_not_call_so_get_collections_of_other_names(
+    tmp_path: Path,
+) -> None:
+    names = ["a$b", "a_b", "x..y", ".hidden", "system.users", "plain.name", "systematic", ""]
+    assert _collections(tmp_path, names) == {
         "a$b": "a_b_",
         "x..y": "x_.y",
         ".hidden": "_hidden",
@@ -210,9 +236,18 @@ def test_tables_that_mongodb_could_not_call_so_get_collections_of_other_names(
     }
 
 
+def test_collections_are_named_no_longer_than_mongodb_allows(tmp_path: Path) -> None:
+    long = ["я" * 300, "я" * 301]
+    found = _collections(tmp_path, [*long, "n" * 180])
+    assert list(found) == long
+    assert len(set(found.values())) == 2
+    for name in found.values():
+        assert re.fullmatch("я{85}_[0-9a-f]{8}", name)
+
+
 def test_an_empty_database_is_declared_without_tables(tmp_path: Path) -> None:
     found = discovered(tmp_path, "VACUUM;")
-    assert found == Discovered(replace(found.database, tables=()), None)
+    assert found == Discovered(replace(found.database, tables=()), None, {})
     assert found.database.backup is not None
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.months import Month
 from portability_pipelines.domain.tables import DateEncoding, DateEvidence, Selection, Table
-from portability_pipelines.engines.base import Frozen
+from portability_pipelines.engines.base import Frozen, UnreadableHereError
 from portability_pipelines.engines.sqlite.adbc import Connection, driver_version, only_library
 from portability_pipelines.engines.sqlite.copying import copy_pinned, log_bytes
 from portability_pipelines.engines.sqlite.labels import labels
@@ -20,7 +20,7 @@ from portability_pipelines.engines.sqlite.records import SqliteRecords
 from portability_pipelines.engines.sqlite.scans import Scan, source
 from portability_pipelines.engines.sqlite.schema import identifier, tables_of
 from portability_pipelines.engines.sqlite.stored import StoredSqliteRecords
-from portability_pipelines.engines.sqlite.survey import declared, survey
+from portability_pipelines.engines.sqlite.survey import declared, survey, try_survey
 from portability_pipelines.engines.sqlite.utf16 import require_valid_texts
 from portability_pipelines.engines.sqlite.values import SqliteValues
 from portability_pipelines.engines.sqlite.windows import Windows
@@ -54,6 +54,14 @@ class SqliteSnapshot:
         """Every table with rows of its own, in name order."""
         return tables_of(self._connection)
 
+    def unreadable(self, table: Table) -> str | None:
+        """See ``engines.base.Snapshot``; takes no look at the rows."""
+        try:
+            try_survey(self._connection, Scan.planned(self._connection, Selection(table)))
+        except UnreadableHereError as error:
+            return error.reason
+        return None
+
     def views(self) -> tuple[str, ...]:
         """Every view, in name order."""
         named = "SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY name"
@@ -85,7 +93,7 @@ class SqliteSnapshot:
 
     def dates(self, table: Table, column: str) -> DateEvidence:
         """Which months the values of ``column`` name, in whichever encoding dates most rows."""
-        name, written = identifier(column), "'[12][0-9][0-9][0-9]-[01][0-9]*'"
+        name, written = f"{identifier(column)} COLLATE BINARY", "'[12][0-9][0-9][0-9]-[01][0-9]*'"
         texts = (
             f"CASE WHEN typeof({name}) = 'text' AND {name} GLOB {written} "
             f"AND substr({name}, 6, 2) BETWEEN '01' AND '12' THEN substr({name}, 1, 7) END"
@@ -97,8 +105,8 @@ class SqliteSnapshot:
             f"count({sql}) AS {label}_n, min({sql}) AS {label}_low, max({sql}) AS {label}_high"
             for label, sql in candidates.items()
         ]
-        whole = Selection(table)
-        row = self._connection.rows(f"SELECT count(*) AS n, {', '.join(parts)} {source(whole)}")[0]
+        scanned = source(Selection(table), scanned=True)
+        row = self._connection.rows(f"SELECT count(*) AS n, {', '.join(parts)} {scanned}")[0]
         best = max(candidates, key=lambda label: int(row[f"{label}_n"]))
         dated, low, high = (row[f"{best}_{part}"] for part in ("n", "low", "high"))
         edges = (Month.parse(low), Month.parse(high)) if dated else (None, None)

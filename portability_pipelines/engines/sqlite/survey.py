@@ -19,7 +19,7 @@ from portability_pipelines.engines.sqlite.adbc import Connection
 from portability_pipelines.engines.sqlite.expressions import balanced
 from portability_pipelines.engines.sqlite.kinds import CLASSES
 from portability_pipelines.engines.sqlite.periods import between, grouped_by_month
-from portability_pipelines.engines.sqlite.scans import Scan, leads_an_index, source
+from portability_pipelines.engines.sqlite.scans import EVERYTHING, Scan, leads_an_index, source
 from portability_pipelines.engines.sqlite.schema import has_real_affinity, identifier, literal
 
 EXACT_IN_DOUBLE = 2**53
@@ -41,6 +41,11 @@ def survey(connections: Sequence[Connection], scan: Scan) -> tuple[Scan, dict[Pe
         detail |= _classes_by_period(connections[0], scan, mixed[start : start + _COLUMNS_AT_ONCE])
     scan = replace(scan, counted=overall["n"])
     return scan, _contents(connections[0], scan, detail)
+
+
+def try_survey(connection: Connection, scan: Scan) -> None:
+    """Raise what a survey raises before it looks at any row."""
+    connection.rows(f"SELECT {_overall_counts(scan)} {scan.rows(EVERYTHING)} LIMIT 0")
 
 
 def declared(connection: Connection, scan: Scan) -> dict[Period, Contents]:
@@ -66,9 +71,12 @@ def _contents(
 
 def _overall(connections: Sequence[Connection], scan: Scan) -> Counter[str]:
     """How many rows there are, and how many of them have a value of an unexpected kind."""
+    return _summed(connections, scan, _overall_counts(scan))
+
+
+def _overall_counts(scan: Scan) -> str:
     misfits = balanced("OR", list(map(_misfit, scan.selection.table.columns)))
-    counts = f"count(*) AS n, count(*) FILTER (WHERE {misfits}) AS misfits"
-    return _summed(connections, scan, counts)
+    return f"count(*) AS n, count(*) FILTER (WHERE {misfits}) AS misfits"
 
 
 def mixed_columns(connections: Sequence[Connection], scan: Scan) -> list[int]:
