@@ -8,6 +8,8 @@ import time
 
 import dagster as dg
 
+_ESCAPED = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
+
 
 class Console:
     """Writes lines to standard output at once, whoever reads it."""
@@ -24,8 +26,8 @@ class Console:
         self.plain(f"{'':10}{text}")
 
     def plain(self, text: str) -> None:
-        """A line as it is."""
-        sys.stdout.write(f"{text}\n")
+        """A line, with control characters written as escapes: a table may be called anything."""
+        sys.stdout.write(f"{text.translate(_ESCAPED)}\n")
         sys.stdout.flush()
 
     @property

@@ -79,4 +79,4 @@ def _verdict(outcome: Outcome) -> str:
     said = f"{proven} of {made} proven; {changed} changed."
     if made and not changed:
         said = f"{proven} of {made} proven; nothing changed: all of it was there already."
-    return f"FAILED: {said}" if outcome.failures else said
+    return f"FAILED, as told above. Of what was made: {said}" if outcome.failures else said

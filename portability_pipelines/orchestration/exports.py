@@ -39,6 +39,8 @@ from portability_pipelines.workflows.verify import verify_export
 
 EQUAL, TYPED = "equals_source", "keeps_types"
 
+NOTES_SHOWN = 10
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -272,11 +274,12 @@ def _types_result(
         for column in table.columns
         if column.lost_types or (column.note and "UTF-8" in column.note)
     ]
+    more = [f"and {len(notes) - NOTES_SHOWN} more"] if len(notes) > NOTES_SHOWN else []
     return dg.AssetCheckResult(
         passed=not notes,
         asset_key=key,
         check_name=name,
         severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(notes) or "Every value kept its type.",
+        description="; ".join(notes[:NOTES_SHOWN] + more) or "Every value kept its type.",
         metadata={"columns": notes},
     )

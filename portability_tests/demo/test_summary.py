@@ -43,7 +43,7 @@ def test_failures_and_warnings_have_a_line_each_and_the_verdict_says_failed() ->
     assert "FAILED" in lines[2]
     assert lines[lines.index("Failures") + 1 :][:2] == ["  backup: restores: no", "  other"]
     assert "  a warning" in lines
-    assert lines[-1].startswith("FAILED: 0 of 1 proven")
+    assert lines[-1].startswith("FAILED, as told above. Of what was made: 0 of 1 proven")
 
 
 def test_numbers_stand_right_and_words_left() -> None:

@@ -6,6 +6,7 @@ import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -281,3 +282,20 @@ def test_a_run_that_names_no_month_is_refused(
     assert not result.success
     assert "is made by month, and the run names no month" in failure(result)
     assert held(url, staging_root) == []
+
+
+def test_a_warning_names_a_few_columns_of_many(
+    tmp_path: Path, store_url: str, instance: dg.DagsterInstance
+) -> None:
+    path = tmp_path / "wide.sqlite"
+    columns = ", ".join(f"c{i} INTEGER" for i in range(30))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"CREATE TABLE wide (id INTEGER PRIMARY KEY, {columns})")
+        for value in ("1", "'one'"):
+            connection.execute(f"INSERT INTO wide VALUES (NULL, {', '.join([value] * 30)})")
+    database = replace(declared(path), tables=(TableDeclaration("wide"),))
+    result = run(definitions(database, store_url), "shop_whole_exports", instance)
+    (check,) = (c for c in result.get_asset_check_evaluations() if c.check_name == "keeps_types")
+    assert check.description
+    assert check.description.endswith("; and 20 more")
+    assert len(check.metadata["columns"].value) == 30  # type: ignore[arg-type]
