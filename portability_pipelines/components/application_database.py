@@ -92,7 +92,9 @@ class Attributes(dg.Model):
     )
     tables: list[Table] = Field([])
     timezone: str = Field("UTC", description="The zone that months and schedules are meant in.")
-    backfill: Literal["run_per_month", "single_run"] = "run_per_month"
+    backfill: Literal["run_per_month", "single_run"] = Field(
+        "run_per_month", description="Whether a backfill reads each table once, for all its months."
+    )
     exports: Exports = Field(None, description="Leave out for no exports.")  # type: ignore[assignment]
     backup: Backup = Field(None, description="Leave out for no backups.")  # type: ignore[assignment]
     migration: Migration = Field(None, description="Leave out for no migration.")  # type: ignore[assignment]
