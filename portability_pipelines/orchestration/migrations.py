@@ -169,6 +169,7 @@ def _describe(
             "duplicates": found.duplicates,
             "rejected": found.rejected,
             "superseded": found.superseded,
+            "texts_not_utf8": found.texts_not_utf8,
             "stale_documents": verified[period].stale,
             "skipped": dg.MetadataValue.md(_skipped(found)),
             "changed": bool(found.inserted or found.updated),
@@ -222,6 +223,7 @@ def _left_out(counts: MigrationCounts, verified: Verification) -> str:
     told = {
         "rows rejected": counts.rejected,
         "rows older than what a newer snapshot wrote": counts.superseded,
+        "texts that are not UTF-8, written as X'..'": counts.texts_not_utf8,
         "stale documents": verified.stale,
     }
     return ", ".join(f"{number} {what}" for what, number in told.items() if number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from portability_pipelines.domain.documents import DocumentId, Origin
@@ -43,6 +43,7 @@ class MigrationCounts:
     """What became of the rows of one period; the outcomes add up to ``source``.
 
     ``superseded`` rows were left alone because a newer snapshot wrote what stands in their place.
+    ``texts_not_utf8`` are values that no document can hold as they are: they became ``X'..'``.
     ``skipped`` describes the first ``SAMPLES`` rows of each outcome by which they were not written.
     """
 
@@ -53,6 +54,7 @@ class MigrationCounts:
     duplicates: int = 0
     rejected: int = 0
     superseded: int = 0
+    texts_not_utf8: int = 0
     skipped: tuple[SkippedRow, ...] = ()
 
     @property
@@ -102,8 +104,16 @@ def migrate(
             _settle(target, collection, judge, rows, tallies[period].add)
             done += len(rows)
             progress(done)
+    not_utf8: Counter[Period] = Counter()
+    for (period, _), texts in records.unreadable_texts.items():
+        not_utf8[period] += texts
     return {
-        period: tally.close(f"{period} of {table.name}", records.contents[period].rows)
+        period: replace(
+            tally.close(f"{period} of {table.name}", records.contents[period].rows),
+            texts_not_utf8=sum(
+                n for (of, _), n in records.unreadable_texts.items() if of == period
+            ),
+        )
         for period, tally in tallies.items()
     }
 

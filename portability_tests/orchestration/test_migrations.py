@@ -90,6 +90,23 @@ def test_a_document_whose_row_is_gone_is_warned_of(
     assert "1 stale documents" in str(check.description)
 
 
+def test_texts_that_no_document_can_hold_are_warned_of(
+    source: Path, defs: dg.Definitions, instance: dg.DagsterInstance
+) -> None:
+    with closing(sqlite3.connect(source)) as connection, connection:
+        connection.execute(
+            "UPDATE chat_inquiry_information SET childName = CAST(x'4dfc' AS TEXT) WHERE id IN ("
+            "SELECT id FROM chat_inquiry_information WHERE created_at LIKE '2026-03%' LIMIT 2)"
+        )
+    for _ in range(2):
+        result = run(defs, "shop_migration", instance, months=[MONTH])
+        assert result.success
+        (check,) = result.get_asset_check_evaluations()
+        assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert "2 texts that are not UTF-8, written as X'..'" in str(check.description)
+        assert latest(instance)["texts_not_utf8"] == 2
+
+
 def test_a_month_whose_rows_are_all_rejected_fails(
     defs: dg.Definitions,
     instance: dg.DagsterInstance,
