@@ -44,6 +44,21 @@ def test_rows_are_found_by_their_texts(tmp_path: Path, encoding: str) -> None:
     assert [text for batch in batches for text in batch.column("a").to_pylist()] == TEXTS
 
 
+def test_what_looks_like_bytes_is_found_as_it_is(tmp_path: Path) -> None:
+    """Bytes that are no text in UTF-8 may well be one in UTF-16."""
+    engine = database(
+        tmp_path,
+        "PRAGMA encoding = 'UTF-16le'",
+        "CREATE TABLE t (a TEXT)",
+        "INSERT INTO t VALUES ('X''4DFC'''), (CAST(x'4dfc' AS TEXT))",
+        wal=False,
+    )
+    with engine.snapshot() as snapshot:
+        records = snapshot.read_stored(Selection(table_named(snapshot, "t")))
+        batches = list(records.find(["a"], [("X'4DFC'",)], ["a"]))
+    assert [text for batch in batches for text in batch.column("a").to_pylist()] == ["X'4DFC'"]
+
+
 @pytest.mark.parametrize("broken", [b"a\0\x00\xd8b\0", b"a\0b\0\x00\xdc", b"a\0b\0c\xd8"])
 def test_texts_that_would_be_changed_are_refused_with_their_rows(
     tmp_path: Path, broken: bytes

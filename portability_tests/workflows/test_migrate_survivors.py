@@ -165,6 +165,75 @@ def test_texts_that_are_not_unicode_are_compared_as_they_are_stored(
     assert migrated_month(place, source, OTHER) == {"duplicates": 1}
 
 
+BROKEN = "CAST(x'4dfc6c6c6572' AS TEXT)"
+WRITTEN = "'X''4DFC6C6C6572'''"
+
+
+@pytest.mark.parametrize("name", [BROKEN, WRITTEN])
+@pytest.mark.parametrize("second", [BROKEN, WRITTEN, "'plain'", "'X''41'''", "NULL", "x'4dfc'"])
+def test_a_row_without_a_key_whose_texts_are_not_unicode_is_found(
+    place: Place, tmp_path: Path, name: str, second: str
+) -> None:
+    source = tmp_path / "app.sqlite"
+    change(source, "CREATE TABLE t (at TEXT, name TEXT COLLATE NOCASE, second, email TEXT)")
+    change(source, f"INSERT INTO t VALUES ('2026-10-01', {name}, {second}, 'a@x')")
+    change(source, "INSERT INTO t VALUES ('2026-11-01', 'Bea', NULL, 'A@x')")
+    assert migrated_month(place, source, MONTH) == {"inserted": 1}
+    assert migrated_month(place, source, OTHER) == {"duplicates": 1}
+    change(source, f"UPDATE t SET name = {name} || 'y' WHERE name = {name}")
+    assert migrated_month(place, source, OTHER) == {"inserted": 1}
+
+
+@pytest.mark.parametrize("key", ["id", "id, name", "name, id"])
+@pytest.mark.parametrize("name", [BROKEN, WRITTEN])
+def test_a_row_whose_key_is_not_unicode_is_found(
+    place: Place, tmp_path: Path, key: str, name: str
+) -> None:
+    source = tmp_path / "app.sqlite"
+    change(source, f"CREATE TABLE t (at TEXT, id TEXT, name TEXT, email TEXT, PRIMARY KEY ({key}))")
+    change(source, f"INSERT INTO t VALUES ('2026-10-01', {BROKEN}, {name}, 'a@x')")
+    change(source, "INSERT INTO t VALUES ('2026-10-01', 'b', 'Bea', 'A@x')")
+    for first in ("inserted", "unchanged", "unchanged"):
+        assert migrated_month(place, source, MONTH) == {first: 1, "duplicates": 1}
+
+
+def test_what_looks_like_bytes_stands_for_no_sound_text(place: Place, tmp_path: Path) -> None:
+    source = tmp_path / "app.sqlite"
+    change(source, "CREATE TABLE t (at TEXT, name TEXT, email TEXT)")
+    change(source, "INSERT INTO t VALUES ('2026-10-01', 'X''41''', 'a@x')")
+    change(source, "INSERT INTO t VALUES ('2026-11-01', 'Bea', 'A@x')")
+    assert migrated_month(place, source, MONTH) == {"inserted": 1}
+    change(source, "UPDATE t SET name = 'A' WHERE at = '2026-10-01'")
+    assert migrated_month(place, source, OTHER) == {"inserted": 1}
+
+
+def test_a_key_of_many_texts_that_are_not_unicode_is_found(place: Place, tmp_path: Path) -> None:
+    source = tmp_path / "app.sqlite"
+    names = [f"k{i}" for i in range(20)]
+    key = ", ".join(names)
+    change(source, f"CREATE TABLE t (at TEXT, {key}, email TEXT, PRIMARY KEY ({key}))")
+    for row in (", ".join([BROKEN] * len(names)), ", ".join(["'b'"] * len(names))):
+        change(source, f"INSERT INTO t VALUES ('2026-10-01', {row}, 'a@x')")
+    for first in ("inserted", "unchanged"):
+        assert migrated_month(place, source, MONTH) == {first: 1, "duplicates": 1}
+
+
+def test_a_row_of_another_batch_whose_text_is_not_unicode_is_found(
+    place: Place, tmp_path: Path
+) -> None:
+    source = tmp_path / "app.sqlite"
+    change(
+        source,
+        "CREATE TABLE t (at TEXT, name TEXT, email TEXT)",
+        f"INSERT INTO t VALUES ('2026-10-01', {BROKEN}, 'a@x')",
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) "
+        "INSERT INTO t SELECT '2026-10-01', 'N', i FROM n",
+        "INSERT INTO t VALUES ('2026-10-01', 'Last', 'a@x')",
+    )
+    assert migrated_month(place, source, MONTH) == {"inserted": 1501, "duplicates": 1}
+    assert place.collection.count_documents({"email": "a@x"}) == 1
+
+
 @pytest.mark.parametrize("altered", [float("nan"), True, {"a": 1}, [1], None, 1.5, "1'", b"\0"])
 def test_a_document_whose_key_was_altered_is_in_nobodys_way(
     place: Place, tmp_path: Path, altered: object

@@ -6,6 +6,7 @@ as one Arrow column per kind and put together again here, value by value.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from threading import Lock
@@ -26,6 +27,8 @@ from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.engines.sqlite.weights import Weights
 from portability_pipelines.engines.sqlite.windows import Windows
 from portability_pipelines.formats.records import ARROW_TYPES, records_schema
+
+_BLOB = re.compile(r"X'((?:[0-9A-F]{2})+)'")
 
 
 class SqliteRecords:
@@ -131,6 +134,13 @@ def readable(texts: pa.Array) -> tuple[pa.Array, int]:
         values = [_decoded(value) for value in texts.cast(pa.binary()).to_pylist()]
         return _strings(text for text, _ in values), sum(not valid for _, valid in values)
     return texts, 0
+
+
+def unreadable_text(written: str) -> bytes | None:
+    """The text, not UTF-8, that ``readable`` writes as ``written``; None where there is none."""
+    found = _BLOB.fullmatch(written)
+    content = bytes.fromhex(found[1]) if found else b""
+    return None if _decoded(content)[1] else content
 
 
 def _kinds(contents: Mapping[Period, Contents], place: int) -> tuple[StorageClass, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import product
 from math import isnan
 
 import numpy as np
@@ -16,7 +17,7 @@ from portability_pipelines.domain.tables import Column, Table
 from portability_pipelines.engines.base import Contents, KindedColumn
 from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
 from portability_pipelines.engines.sqlite.kinds import CLASSES, abreast, kinded, seeded
-from portability_pipelines.engines.sqlite.records import SqliteRecords, readable
+from portability_pipelines.engines.sqlite.records import SqliteRecords, readable, unreadable_text
 from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.engines.sqlite.schema import identifier
 from portability_pipelines.engines.sqlite.survey import EXACT_IN_DOUBLE
@@ -26,6 +27,12 @@ from portability_pipelines.formats.records import ARROW_TYPES
 
 # Stands for NULL where a NULL is to equal a NULL; a value that nobody stores.
 _NULL = "x'9f1c0e5b7a6d4c3f8e2b1d0a5c4f3e6d'"
+
+# Of a key, every combination of readings is looked up: two for each column with such texts.
+_MOST_READ_TWICE = 4
+
+Readings = dict[str, str]
+"""Texts that are not UTF-8, in SQL, by what is written for them."""
 
 
 class StoredSqliteRecords(SqliteRecords):
@@ -77,14 +84,55 @@ def _one_of(
 ) -> str:
     """SQL that is true of rows whose ``columns`` hold one of ``values``; a NULL equals a NULL.
 
-    ``texts`` is the codec of the database's texts. An index of the primary key serves where it is
-    asked for and has no NULL.
+    What is written for a text that is not UTF-8 stands for that text too. ``texts`` is the codec of
+    the database's texts. An index of the primary key serves where it is asked for and has no NULL.
     """
-    indexed = tuple(columns) == table.key and not any(None in each for each in values)
     names = [identifier(name) for name in columns]
-    compared = names if indexed else [f"ifnull({name}, {_NULL})" for name in names]
-    listed = (f"({', '.join(_literal(value, texts) for value in each)})" for each in values)
+    unreadable = [_unreadable(column, texts) for column in zip(*values, strict=True)]
+    whole = not any(None in each for each in values)
+    if tuple(columns) == table.key and whole and sum(map(bool, unreadable)) <= _MOST_READ_TWICE:
+        return _in(names, _every_reading(values, unreadable, texts))
+    compared = list(map(_as_written, names, unreadable))
+    return _in(compared, ([_literal(value, texts) for value in each] for each in values))
+
+
+def _in(compared: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    listed = (f"({', '.join(row)})" for row in rows)
     return f"({', '.join(compared)}) IN (VALUES {', '.join(listed)})"
+
+
+def _unreadable(values: Iterable[Value], texts: str) -> Readings:
+    if texts != "utf-8":
+        return {}
+    written = {value for value in values if isinstance(value, str)}
+    found = {text: content for text in written if (content := unreadable_text(text))}
+    return {text: _text(content) for text, content in found.items()}
+
+
+def _every_reading(
+    values: Sequence[Sequence[Value]], unreadable: Sequence[Readings], texts: str
+) -> Iterator[Sequence[str]]:
+    """``values`` in SQL, in each combination of what they may stand for."""
+    for each in values:
+        pairs = zip(each, unreadable, strict=True)
+        yield from product(*(_readings(value, found, texts) for value, found in pairs))
+
+
+def _readings(value: Value, unreadable: Readings, texts: str) -> list[str]:
+    literal = _literal(value, texts)
+    if isinstance(value, str) and value in unreadable:
+        return [literal, unreadable[value]]
+    return [literal]
+
+
+def _as_written(name: str, unreadable: Readings) -> str:
+    """SQL for the column ``name`` with what is written for those ``unreadable`` texts."""
+    value = f"ifnull({name}, {_NULL})"
+    if not unreadable:
+        return value
+    sought = ", ".join(f"({text})" for text in unreadable.values())
+    written = f"'X''' || hex({value}) || ''''"
+    return f"CASE WHEN {value} IN (VALUES {sought}) THEN {written} ELSE {value} END"
 
 
 def _literal(value: Value, texts: str) -> str:
@@ -99,11 +147,15 @@ def _literal(value: Value, texts: str) -> str:
         case float() if not isnan(value):
             return repr(value).replace("inf", "9e999")
         case str():
-            return f"+CAST(x'{value.encode(texts, 'surrogatepass').hex()}' AS TEXT)"
+            return _text(value.encode(texts, "surrogatepass"))
         case bytes():
             return f"x'{value.hex()}'"
         case _:
             return _NULL
+
+
+def _text(content: bytes) -> str:
+    return f"+CAST(x'{content.hex()}' AS TEXT)"
 
 
 def _found(column: Column, parts: KindedColumn) -> pa.Array:
