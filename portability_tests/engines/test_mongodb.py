@@ -7,7 +7,7 @@ import secrets
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -211,6 +211,18 @@ class TestStoring:
         assert list(refused) == [4]
         assert refused[4].contested
         assert len(target.marks("people", [1, 2, 3, 4, 5], [])) == 4
+
+    @pytest.mark.parametrize(
+        "now", [{"unique_key": "other"}, {"snapshot_at": WRITTEN + timedelta(hours=1)}]
+    )
+    def test_a_unique_key_is_taken_only_from_a_document_that_is_as_it_was(
+        self, target: MongoTarget, now: Document
+    ) -> None:
+        seen = {"unique_key": "k"}
+        target.write("people", [document(1, **seen), document(2, **{**seen, **now})], [])
+        target.release("people", [Mark(each, {**ORIGIN, **seen}) for each in (1, 2)])
+        found = {mark.id: mark for mark in target.marks("people", [1, 2], [])}
+        assert found == {1: Mark(1, ORIGIN), 2: Mark(2, {**ORIGIN, **seen, **now})}
 
     def test_looking_up_survivors_and_periods_uses_the_indexes(
         self, target: MongoTarget, mongod_uri: str, database: str

@@ -163,3 +163,15 @@ def test_a_column_to_be_unique_by_that_does_not_exist_is_refused_with_its_line(
     assert failure(result).startswith(
         "x.yaml:7: table 'clients' has no column 'mail'. Its columns are: "
     )
+
+
+def test_a_column_that_holds_no_dates_is_refused_and_a_quiet_month_is_not(
+    defs: dg.Definitions, instance: dg.DagsterInstance, source: Path
+) -> None:
+    for held, refused in (("2026-04-01", False), ("never", True)):
+        with closing(sqlite3.connect(source)) as connection:
+            connection.execute("UPDATE chat_inquiry_information SET created_at = ?", (held,))
+            connection.commit()
+        result = run(defs, "shop_migration", instance, months=[MONTH])
+        assert result.success is not refused
+    assert "'created_at' of 'chat_inquiry_information' holds no dates" in failure(result)

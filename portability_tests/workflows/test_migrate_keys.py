@@ -49,6 +49,17 @@ def test_a_key_of_another_kind_renames_no_other_document(
     assert [each for each in place.documents() if each["_id"] in kept] == before
 
 
+def test_rows_with_one_id_do_not_overwrite_each_other(place: Place, tmp_path: Path) -> None:
+    source = tmp_path / "app.sqlite"
+    run(source, "CREATE TABLE t (id TEXT PRIMARY KEY, email TEXT)")
+    run(source, "INSERT INTO t VALUES (CAST(x'ff' AS TEXT), 'a@x'), ('X''FF''', 'b@x')")
+    for outcome in ("inserted", "unchanged"):
+        counts = migrated(place, source)
+        assert counted(counts) == {outcome: 1, "rejected": 1}
+        assert [each.reason for each in counts.skipped] == ["an earlier row has the same _id"]
+    assert [document["email"] for document in place.documents()] == ["a@x"]
+
+
 def test_a_value_keeps_its_kind_beside_others_of_its_column(place: Place, tmp_path: Path) -> None:
     source = tmp_path / "app.sqlite"
     run(source, "CREATE TABLE t (id INTEGER PRIMARY KEY, v)")

@@ -9,7 +9,7 @@ import pytest
 
 from portability_pipelines.domain.documents import DocumentId
 from portability_pipelines.domain.months import Period
-from portability_pipelines.engines.documents import Document, Refusal
+from portability_pipelines.engines.documents import Document, Mark, Refusal
 from portability_pipelines.engines.mongodb import MongoTarget
 from portability_pipelines.workflows.migrate import MigrationCounts
 from portability_tests.workflows.memory_records import FIRST, MemoryRecords, Values, table
@@ -88,4 +88,18 @@ def test_a_newer_document_that_is_written_meanwhile_stays(place: Place) -> None:
     changed: Rows = {"all": [(1, "in between", "a@x")]}
     with Raced(place.uri, place.database) as target:
         assert counted(from_hour(place, 1, changed, target=target)) == {"superseded": 1}
+    assert names(place) == {1: "new"}
+
+
+def test_a_newer_document_that_gets_a_unique_key_back_meanwhile_keeps_it(place: Place) -> None:
+    from_hour(place, 0, OLD)
+
+    class Raced(MongoTarget):
+        def release(self, collection: str, marks: Sequence[Mark]) -> None:
+            from_hour(place, 2, NEW)
+            super().release(collection, marks)
+
+    given_up: Rows = {"all": [(1, "old", "new@x"), (2, "in between", "a@x")]}
+    with Raced(place.uri, place.database) as target:
+        assert counted(from_hour(place, 1, given_up, target=target)) == {"superseded": 2}
     assert names(place) == {1: "new"}

@@ -115,6 +115,21 @@ class TestVerification:
         assert found.problems(counts[MONTH]) == []
         assert found.problems() == ["1 rows have no document"]
 
+    def test_a_removed_document_is_missed_beside_a_rejected_row_that_is_a_duplicate_now(
+        self, place: Place
+    ) -> None:
+        rules = {"$jsonSchema": {"properties": {"name": {"bsonType": "string"}}}}
+        place.collection.database.create_collection("people", validator=rules)
+        rows: dict[Period, list[Values]] = {
+            MONTH: [(1, None, "a@x"), (2, "Ann", "A@x"), (3, "Bea", None)]
+        }
+        counts = place.migrate(PEOPLE, rows, unique_by=UNIQUE)
+        assert counted(counts[MONTH]) == {"inserted": 2, "rejected": 1}
+        place.collection.delete_one({"_id": 3})
+        found = place.verify(PEOPLE, rows, unique_by=UNIQUE)[MONTH]
+        assert (found.matched, found.duplicates, found.absent) == (1, 1, 1)
+        assert found.problems(counts[MONTH]) == ["1 rows have no document"]
+
     def test_what_the_metadata_says_is_put_right_by_the_next_run(
         self, place: Place, counts: dict[Period, MigrationCounts]
     ) -> None:
