@@ -20,16 +20,6 @@ Document = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Reached:
-    """A server that answered, and the collection that a migration would write to."""
-
-    server_version: str
-    database: str
-    collection: str
-    existing_records: int
-
-
-@dataclass(frozen=True)
 class Mark:
     """A stored document's ``_id`` and its ``export_metadata``, empty where it has none."""
 
@@ -78,9 +68,6 @@ class DocumentTarget(Protocol):
     Every method that talks to the server raises ``TransientError`` where a retry may help and
     ``PermanentError`` or ``RefusedError`` otherwise, never with a credential or a value in it.
     """
-
-    def ping(self, collection: str) -> Reached:
-        """Prove that the server answers and lets us in."""
 
     def prepare(self, collection: str) -> None:
         """Make sure of the indexes that the other methods rely on; idempotent."""

@@ -20,7 +20,6 @@ from portability_pipelines.engines.documents import (
     MAX_DOCUMENT_BYTES,
     Document,
     Mark,
-    Reached,
     Refusal,
 )
 
@@ -87,13 +86,6 @@ class MongoTarget:
         """Close every connection; the next use opens new ones."""
         if client := self.__dict__.pop("_client", None):
             client.close()
-
-    def ping(self, collection: str) -> Reached:
-        """Prove that the server answers, knows the user, and lets it read ``collection``."""
-        with self._translated("Reaching", collection):
-            version = self._client.server_info()["version"]
-            records = self._collection(collection).estimated_document_count()
-        return Reached(version, self._database, collection, records)
 
     def prepare(self, collection: str) -> None:
         """Create the unique index of survivors and the index that finds a period, if absent.

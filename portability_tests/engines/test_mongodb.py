@@ -15,7 +15,7 @@ from pymongo import MongoClient
 
 from portability_pipelines.domain.documents import Origin
 from portability_pipelines.domain.errors import PermanentError, RefusedError, TransientError
-from portability_pipelines.engines.documents import Document, Mark, Reached
+from portability_pipelines.engines.documents import Document, Mark
 from portability_pipelines.engines.mongodb import MongoTarget
 from portability_tests.servers import free_ports, mongod_binary, running
 
@@ -93,32 +93,24 @@ def in_full(failure: pytest.ExceptionInfo[BaseException]) -> str:
 
 
 class TestReaching:
-    def test_a_server_that_answers_says_what_is_there(
-        self, target: MongoTarget, database: str
-    ) -> None:
-        target.write("people", [document(1), document(2)], [])
-        reached = target.ping("people")
-        assert reached == Reached(reached.server_version, database, "people", 2)
-        assert reached.server_version.split(".")[0].isdigit()
-
     def test_nobody_listening_is_worth_a_retry(self) -> None:
         (port,) = free_ports(1)
         uri = f"mongodb://ann:{PASSWORD}@127.0.0.1:{port}/?authSource=admin"
         with MongoTarget(uri, "shop", timeout_seconds=0.5) as target:
             with pytest.raises(TransientError, match=rf"127\.0\.0\.1:{port}") as failure:
-                target.ping("people")
+                target.marks("people", [1], [])
             assert "hunter2" not in in_full(failure) + repr(target)
 
     def test_a_wrong_password_is_not(self, guarded_uri: str) -> None:
         wrong = guarded_uri.replace("hunter2", "hunter3")
         with MongoTarget(wrong, "shop") as target:
             with pytest.raises(PermanentError, match="user or the password is wrong") as failure:
-                target.ping("people")
+                target.marks("people", [1], [])
             assert "hunter" not in in_full(failure)
 
     def test_a_user_who_may_only_read_is_told_what_to_be_granted(self, guarded_uri: str) -> None:
         with MongoTarget(guarded_uri, "shop") as target:
-            assert target.ping("people").existing_records == 0
+            assert target.marks("people", [1], []) == []
             with pytest.raises(PermanentError, match="readWrite"):
                 target.prepare("people")
             with pytest.raises(PermanentError, match="readWrite") as failure:
@@ -143,21 +135,21 @@ class TestReaching:
     )
     def test_an_unusable_uri_is_refused_unseen(self, uri: str) -> None:
         with pytest.raises(RefusedError, match="percent-encoded") as failure:
-            MongoTarget(uri, "shop", timeout_seconds=0.5).ping("people")
+            MongoTarget(uri, "shop", timeout_seconds=0.5).marks("people", [1], [])
         assert not re.search("hunter|12345", in_full(failure))
 
     def test_an_at_sign_in_an_option_may_be_encoded(self) -> None:
         uri = "mongodb://127.0.0.1:1/?appName=ann%40hunter2"
         with MongoTarget(uri, "shop", timeout_seconds=0.5) as target:
             with pytest.raises(TransientError, match=r"on MongoDB at 127\.0\.0\.1:1 ") as failure:
-                target.ping("people")
+                target.marks("people", [1], [])
             assert "hunter2" not in in_full(failure)
 
     def test_a_closed_target_opens_again(self, target: MongoTarget) -> None:
-        target.ping("people")
+        assert target.marks("people", [1], []) == []
         target.close()
         target.close()
-        assert target.ping("people").existing_records == 0
+        assert target.marks("people", [1], []) == []
 
     @pytest.mark.parametrize(
         "use",
@@ -165,6 +157,8 @@ class TestReaching:
             lambda target: target.prepare("people"),
             lambda target: target.marks("people", [1], ["key"]),
             lambda target: target.write("people", [document(1)], []),
+            lambda target: target.confirm("people", [Mark(1, {})], WRITTEN),
+            lambda target: target.release("people", [Mark(1, {})]),
             lambda target: list(target.contents("people", [1])),
             lambda target: target.count("people", PEOPLE, "all"),
         ],
