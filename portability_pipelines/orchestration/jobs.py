@@ -1,16 +1,18 @@
 """Jobs and schedules of a database: nightly backups, exports and migrations."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from portability_pipelines.domain.declarations import Database
-from portability_pipelines.domain.months import Month
+from portability_pipelines.domain.months import months_between
 from portability_pipelines.orchestration.keys import open_month
 
-DAYS_OF_GRACE = 2
-"""On these first days of a month, the month just closed is covered once more."""
+GRACE = timedelta(days=2)
+TICKS_OF_GRACE = 2
+"""A month that closed so long ago, or so many ticks ago, is covered once more."""
 
 Proven = dg.AssetsDefinition | dg.AssetChecksDefinition
 
@@ -20,8 +22,8 @@ def monthly_job(
 ) -> dg.Definitions:
     """A job of ``parts`` for one month, scheduled for the open one.
 
-    With ``grace`` the schedule also covers the month just closed, in the first days of the next:
-    what was written on its last day is in no archive yet.
+    With ``grace`` the schedule also covers the months that closed a few ticks ago: what was written
+    between the last tick of a month and its end is in no archive yet.
     """
     job = dg.define_asset_job(f"{database.name}_{name}", _selection(parts))
     if cron is None:
@@ -36,13 +38,12 @@ def monthly_job(
     )
     def due(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         now = context.scheduled_execution_time
-        current = open_month(database, now)
-        day = now.astimezone(ZoneInfo(database.timezone)).day
-        for month in _months(current, closed_too=grace and day <= DAYS_OF_GRACE):
-            if month >= database.first_month:
-                yield dg.RunRequest(
-                    run_key=f"{now.isoformat()} {month}", partition_key=month.partition_key
-                )
+        first = _grace_begins(database, cron, now) if grace else now
+        since = max(open_month(database, first), database.first_month)
+        for month in months_between(since, open_month(database, now)):
+            yield dg.RunRequest(
+                run_key=f"{now.isoformat()} {month}", partition_key=month.partition_key
+            )
 
     return dg.Definitions(jobs=[job], schedules=[due])
 
@@ -69,11 +70,25 @@ def _selection(parts: Sequence[Proven]) -> dg.AssetSelection:
     return dg.AssetSelection.assets(*(key for part in parts for key in part.keys))
 
 
-def _months(current: Month, *, closed_too: bool) -> list[Month]:
-    if not closed_too:
-        return [current]
-    years, index = divmod(current.number - 2, 12)
-    return [Month(current.year + years, index + 1), current]
+def _grace_begins(database: Database, cron: str, tick: datetime) -> datetime:
+    """The moment since which a month may have closed that ``tick`` is to cover again."""
+    earliest = tick.astimezone(ZoneInfo(database.timezone)) - GRACE
+    for _ in range(TICKS_OF_GRACE):
+        tick = _tick_before(database, cron, tick)
+    return min(earliest, tick)
+
+
+def _tick_before(database: Database, cron: str, tick: datetime) -> datetime:
+    ticks = dg.TimeWindowPartitionsDefinition(
+        start=database.first_month.partition_key,
+        fmt="%Y-%m-%d",
+        cron_schedule=cron,
+        timezone=database.timezone,
+    )
+    between = ticks.get_prev_partition_window(tick, respect_bounds=False)
+    if between is None:
+        return tick
+    return between.end if between.end < tick else between.start
 
 
 def _status(database: Database) -> dg.DefaultScheduleStatus:

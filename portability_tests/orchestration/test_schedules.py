@@ -2,25 +2,72 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 
+from portability_pipelines.domain.declarations import Exports, Migration
+from portability_pipelines.domain.months import Month, months_between
 from portability_tests.orchestration.databases import declared, definitions
 
+DEFAULTS = {"exports": "0 3 * * *", "migration": "30 3 * * *"}
 
-def due(schedule: str, at: str, timezone: str = "UTC") -> list[str | None]:
-    defs = definitions(declared(Path("absent.sqlite"), timezone=timezone))
-    moment = datetime.fromisoformat(at).astimezone(UTC)
-    context = dg.build_schedule_context(
-        scheduled_execution_time=moment, repository_def=defs.get_repository_def()
+Evaluate = Callable[[datetime], list[str | None]]
+
+
+def evaluated(job: str, cron: str | None = None, timezone: str = "UTC") -> Evaluate:
+    """What months a tick of a job's schedule asks for."""
+    crons = {**DEFAULTS, **({job: cron} if cron else {})}
+    database = declared(
+        Path("absent.sqlite"),
+        timezone=timezone,
+        exports=Exports(schedule=crons["exports"]),
+        migration=Migration("sample", schedule=crons["migration"]),
     )
-    tick = defs.resolve_schedule_def(schedule).evaluate_tick(context)
-    requests = tick.run_requests or []
-    assert len({request.run_key for request in requests}) == len(requests)
-    return [request.partition_key for request in requests]
+    defs = definitions(database)
+    repository, schedule = (
+        defs.get_repository_def(),
+        defs.resolve_schedule_def(f"shop_{job}_schedule"),
+    )
+
+    def due(tick: datetime) -> list[str | None]:
+        context = dg.build_schedule_context(
+            scheduled_execution_time=tick, repository_def=repository
+        )
+        requests = schedule.evaluate_tick(context).run_requests or []
+        assert len({request.run_key for request in requests}) == len(requests)
+        return [request.partition_key for request in requests]
+
+    return due
+
+
+def partitions(first: Month, last: Month) -> list[str]:
+    """The partitions from ``first`` to ``last``, both included."""
+    return [month.partition_key for month in months_between(first, last)]
+
+
+def days(first: date, last: date) -> Iterator[date]:
+    """Every day from ``first`` to ``last``, both included."""
+    while first <= last:
+        yield first
+        first += timedelta(days=1)
+
+
+def ticks(
+    first: date, last: date, hours: tuple[int, ...], falls: Callable[[date], bool], timezone: str
+) -> list[datetime]:
+    """The hours of the days that a cron ``falls`` on."""
+    zone = ZoneInfo(timezone)
+    return [
+        datetime.combine(day, time(hour), zone)
+        for day in days(first, last)
+        if falls(day)
+        for hour in hours
+    ]
 
 
 @pytest.mark.parametrize(
@@ -34,18 +81,65 @@ def due(schedule: str, at: str, timezone: str = "UTC") -> list[str | None]:
         ("2024-12-01T03:00:00+00:00", ["2024-12-01"]),
     ],
 )
-@pytest.mark.parametrize("job", ["shop_exports", "shop_migration"])
+@pytest.mark.parametrize("job", ["exports", "migration"])
 def test_the_open_month_is_due_and_at_first_the_one_just_closed(
     job: str, at: str, months: list[str]
 ) -> None:
-    assert due(f"{job}_schedule", at) == months
+    assert evaluated(job)(datetime.fromisoformat(at)) == months
+
+
+@pytest.mark.parametrize(
+    ("job", "timezone"), [("exports", "UTC"), ("migration", "Pacific/Auckland")]
+)
+@pytest.mark.parametrize(
+    ("cron", "hours", "falls"),
+    [
+        ("0 3 * * *", (3,), lambda day: True),
+        ("0 * * * *", tuple(range(24)), lambda day: True),
+        ("0 3 * * 1-5", (3,), lambda day: day.isoweekday() <= 5),
+        ("0 3 * * 0", (3,), lambda day: day.isoweekday() == 7),
+        ("0 3 15 * *", (3,), lambda day: day.day == 15),
+        ("0 22 L * *", (22,), lambda day: (day + timedelta(days=1)).day == 1),
+        ("0 3 31 * *", (3,), lambda day: day.day == 31),
+        ("0 3 1 */3 *", (3,), lambda day: day.day == 1 and day.month % 3 == 1),
+        ("0 3 1 7 *", (3,), lambda day: (day.day, day.month) == (1, 7)),
+    ],
+)
+def test_every_month_is_due_after_its_end_whatever_the_cron(
+    job: str, cron: str, hours: tuple[int, ...], falls: Callable[[date], bool], timezone: str
+) -> None:
+    due = evaluated(job, cron, timezone)
+    first, last = date(2025, 12, 20), date(2027, 7, 10)
+    asked = {tick: due(tick) for tick in ticks(first, last, hours, falls, timezone)}
+    for month in months_between(Month(2026, 1), Month(2026, 12)):
+        after = [tick for tick, months in asked.items() if month.partition_key in months]
+        assert any(Month.of(tick.date()) > month for tick in after), month
+    for tick, months in asked.items():
+        assert months[-1] == Month.of(tick.date()).partition_key, "the open month"
+
+
+@pytest.mark.parametrize(
+    ("cron", "at", "months"),
+    [
+        ("0 3 * * 0", "2026-05-03", ["2026-04-01", "2026-05-01"]),
+        ("0 3 * * 0", "2026-05-10", ["2026-04-01", "2026-05-01"]),
+        ("0 3 * * 0", "2026-05-17", ["2026-05-01"]),
+        ("0 3 15 * *", "2026-05-15", ["2026-03-01", "2026-04-01", "2026-05-01"]),
+        ("0 3 1 1 *", "2027-01-01", partitions(Month(2025, 1), Month(2027, 1))),
+        ("0 * * * *", "2026-05-02", ["2026-04-01", "2026-05-01"]),
+        ("0 * * * *", "2026-05-03", ["2026-05-01"]),
+    ],
+)
+def test_grace_lasts_two_ticks_and_at_least_two_days(cron: str, at: str, months: list[str]) -> None:
+    assert evaluated("exports", cron)(datetime.fromisoformat(f"{at}T03:00:00+00:00")) == months
 
 
 def test_a_backup_is_due_for_the_month_it_is_taken_in_alone() -> None:
-    assert due("shop_backup_schedule", "2026-12-01T02:00:00+00:00") == ["2026-12-01"]
+    at = datetime.fromisoformat("2026-12-01T02:00:00+00:00")
+    assert evaluated("backup")(at) == ["2026-12-01"]
 
 
 def test_the_month_is_that_of_the_declared_time_zone() -> None:
-    at = "2026-11-30T23:30:00+00:00"
-    assert due("shop_backup_schedule", at) == ["2026-11-01"]
-    assert due("shop_backup_schedule", at, "Europe/Berlin") == ["2026-12-01"]
+    at = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
+    assert evaluated("backup")(at) == ["2026-11-01"]
+    assert evaluated("backup", timezone="Europe/Berlin")(at) == ["2026-12-01"]
