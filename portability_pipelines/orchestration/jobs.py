@@ -1,7 +1,7 @@
 """Jobs and schedules of a database: nightly backups, exports and migrations."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -22,15 +22,17 @@ def monthly_job(
 ) -> dg.Definitions:
     """A job of ``parts`` for one month, scheduled for the open one.
 
-    With ``grace`` the schedule also covers the months that closed a few ticks ago: what was written
-    between the last tick of a month and its end is in no archive yet.
+    With ``grace`` the schedule also covers the months that closed a few ticks ago, or since its
+    last run that succeeded: what was written between the last run in a month and the month's end
+    is in no archive yet.
     """
     job = dg.define_asset_job(f"{database.name}_{name}", _selection(parts))
     if cron is None:
         return dg.Definitions(jobs=[job])
+    schedule = f"{job.name}_schedule"
 
     @dg.schedule(
-        name=f"{database.name}_{name}_schedule",
+        name=schedule,
         job=job,
         cron_schedule=cron,
         execution_timezone=database.timezone,
@@ -38,7 +40,9 @@ def monthly_job(
     )
     def due(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
         now = context.scheduled_execution_time
-        first = _grace_begins(database, cron, now) if grace else now
+        first = now
+        if grace:
+            first = min(_grace_begins(database, cron, now), _last_success(context, schedule))
         since = max(open_month(database, first), database.first_month)
         for month in months_between(since, open_month(database, now)):
             yield dg.RunRequest(
@@ -89,6 +93,23 @@ def _tick_before(database: Database, cron: str, tick: datetime) -> datetime:
     if between is None:
         return tick
     return between.end if between.end < tick else between.start
+
+
+def _last_success(context: dg.ScheduleEvaluationContext, schedule: str) -> datetime:
+    """When the schedule asked for its last run that succeeded; the tick itself where none did.
+
+    A tick's own runs do not count, as one that is repeated must ask for the same months.
+    """
+    tick = context.scheduled_execution_time
+    if context.instance_ref is None:
+        return tick
+    runs = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.SUCCESS],
+        tags={"dagster/schedule_name": schedule},
+        created_before=tick.astimezone(UTC),
+    )
+    found = context.instance.get_run_records(runs, limit=1)
+    return found[0].create_timestamp if found else tick
 
 
 def _status(database: Database) -> dg.DefaultScheduleStatus:

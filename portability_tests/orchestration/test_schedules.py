@@ -19,7 +19,12 @@ DEFAULTS = {"exports": "0 3 * * *", "migration": "30 3 * * *"}
 Evaluate = Callable[[datetime], list[str | None]]
 
 
-def evaluated(job: str, cron: str | None = None, timezone: str = "UTC") -> Evaluate:
+def evaluated(
+    job: str,
+    cron: str | None = None,
+    timezone: str = "UTC",
+    instance: dg.DagsterInstance | None = None,
+) -> Evaluate:
     """What months a tick of a job's schedule asks for."""
     crons = {**DEFAULTS, **({job: cron} if cron else {})}
     database = declared(
@@ -29,16 +34,14 @@ def evaluated(job: str, cron: str | None = None, timezone: str = "UTC") -> Evalu
         migration=Migration("sample", schedule=crons["migration"]),
     )
     defs = definitions(database)
-    repository, schedule = (
-        defs.get_repository_def(),
-        defs.resolve_schedule_def(f"shop_{job}_schedule"),
-    )
+    repository = defs.get_repository_def()
+    schedule = defs.resolve_schedule_def(f"shop_{job}_schedule")
 
     def due(tick: datetime) -> list[str | None]:
-        context = dg.build_schedule_context(
-            scheduled_execution_time=tick, repository_def=repository
-        )
-        requests = schedule.evaluate_tick(context).run_requests or []
+        with dg.build_schedule_context(
+            instance, scheduled_execution_time=tick, repository_def=repository
+        ) as context:
+            requests = schedule.evaluate_tick(context).run_requests or []
         assert len({request.run_key for request in requests}) == len(requests)
         return [request.partition_key for request in requests]
 
@@ -134,9 +137,64 @@ def test_grace_lasts_two_ticks_and_at_least_two_days(cron: str, at: str, months:
     assert evaluated("exports", cron)(datetime.fromisoformat(f"{at}T03:00:00+00:00")) == months
 
 
-def test_a_backup_is_due_for_the_month_it_is_taken_in_alone() -> None:
+@pytest.fixture
+def kept() -> Iterator[dg.DagsterInstance]:
+    """An instance whose runs a schedule can look up."""
+    with dg.DagsterInstance.local_temp() as instance:
+        yield instance
+
+
+def ran(
+    instance: dg.DagsterInstance,
+    at: str,
+    status: dg.DagsterRunStatus,
+    job: str | None = "exports",
+) -> None:
+    """Let the instance know a run that the schedule of ``job`` has asked for; or a person did."""
+    tags = {"dagster/schedule_name": f"shop_{job}_schedule"} if job else {}
+    run = dg.DagsterRun(f"shop_{job or 'exports'}", status=status, tags=tags)
+    instance.run_storage.add_historical_run(run, datetime.fromisoformat(at))
+
+
+SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
+
+
+def test_months_that_closed_since_the_last_run_that_succeeded_are_due(
+    kept: dg.DagsterInstance,
+) -> None:
+    ran(kept, "2026-10-29T03:00:20", SUCCESS)
+    ran(kept, "2026-12-01T03:00:20", FAILURE)
+    ran(kept, "2026-12-11T03:30:20", SUCCESS, "migration")
+    ran(kept, "2026-12-11T11:00:00", SUCCESS, None)
+    tick = datetime(2026, 12, 12, 3, tzinfo=UTC)
+    due = evaluated("exports", instance=kept)
+    assert due(tick) == partitions(Month(2026, 10), Month(2026, 12))
+
+    ran(kept, "2026-12-12T03:00:20", SUCCESS)
+
+    assert due(tick) == partitions(Month(2026, 10), Month(2026, 12)), "a tick that is repeated"
+    assert due(tick + timedelta(days=1)) == ["2026-12-01"]
+
+
+def test_the_month_of_the_last_run_is_that_of_the_declared_time_zone(
+    kept: dg.DagsterInstance,
+) -> None:
+    ran(kept, "2026-10-31T14:00:20", SUCCESS)
+    due = evaluated("exports", timezone="Pacific/Auckland", instance=kept)
+    tick = datetime(2026, 12, 12, 3, tzinfo=ZoneInfo("Pacific/Auckland"))
+    assert due(tick) == ["2026-11-01", "2026-12-01"]
+
+
+def test_no_run_makes_months_before_the_first_declared_one_due(kept: dg.DagsterInstance) -> None:
+    ran(kept, "2024-10-29T03:00:20", SUCCESS)
+    due = evaluated("exports", instance=kept)
+    assert due(datetime(2025, 1, 12, 3, tzinfo=UTC)) == ["2024-12-01", "2025-01-01"]
+
+
+def test_a_backup_is_due_for_the_month_it_is_taken_in_alone(kept: dg.DagsterInstance) -> None:
+    ran(kept, "2026-10-29T02:00:20", SUCCESS, "backup")
     at = datetime.fromisoformat("2026-12-01T02:00:00+00:00")
-    assert evaluated("backup")(at) == ["2026-12-01"]
+    assert evaluated("backup", instance=kept)(at) == ["2026-12-01"]
 
 
 def test_the_month_is_that_of_the_declared_time_zone() -> None:
