@@ -30,6 +30,8 @@ from portability_pipelines.workflows.verify import seal_proof
 
 CODE_VERSION = version("portability-pipelines")
 
+_ADDRESS = tuple(f"portability/{part}" for part in ("database", "kind", "dataset", "period"))
+
 
 @dataclass(frozen=True)
 class Pending:
@@ -104,14 +106,9 @@ class ArchiveIOManager(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> Archive | dict[str, Archive]:
         """The newest archive of the upstream asset: one, or one for each partition key."""
-        upstream = context.upstream_output
-        metadata = (upstream.definition_metadata if upstream else None) or {}
-        database, kind, dataset = (
-            str(metadata[f"portability/{part}"]) for part in ("database", "kind", "dataset")
-        )
         with as_dagster_outcomes():
+            database, kind, dataset, period = _address(context)
             if not context.has_asset_partitions:
-                period = str(metadata.get("portability/period", ALL))
                 return self._newest(database, kind, dataset, period)
             found = {
                 key: self._newest(database, kind, dataset, str(Month.parse(key)))
@@ -145,5 +142,18 @@ class ArchiveIOManager(dg.ConfigurableIOManager):
 
 def archive_address(database: str, kind: Kind, dataset: str, period: str = ALL) -> dict[str, str]:
     """Definition metadata by which a downstream asset's input finds the archive."""
-    parts = {"database": database, "kind": kind, "dataset": dataset, "period": period}
-    return {f"portability/{name}": value for name, value in parts.items()}
+    return dict(zip(_ADDRESS, (database, kind, dataset, period), strict=True))
+
+
+def _address(context: dg.InputContext) -> list[str]:
+    """What ``archive_address`` says of the upstream asset; refused where it has no archive."""
+    upstream = context.upstream_output
+    metadata = (upstream.definition_metadata if upstream else None) or {}
+    if not metadata.keys() >= set(_ADDRESS):
+        raise RefusedError(
+            f"{context.asset_key.to_user_string()} has no archive to hand on: exports and backups "
+            "have one, tables and migrated collections do not",
+            f"Depend on it by deps=[{context.asset_key}] and read it in the asset itself, or load "
+            "the export of its table.",
+        )
+    return [str(metadata[part]) for part in _ADDRESS]

@@ -62,14 +62,34 @@ def test_a_downstream_asset_is_handed_nothing_that_was_forged(
     assert seen == []
 
 
+@pytest.mark.parametrize(
+    "path",
+    [["shop", "user_activity"], ["shop", "location_cache"], ["shop", "mongodb", "user_activity"]],
+)
+def test_a_downstream_asset_of_what_has_no_archive_is_told_so(
+    source: Path, make_store_url: MakeStoreUrl, instance: dg.DagsterInstance, path: list[str]
+) -> None:
+    seen: list[Archive] = []
+    defs = definitions(declared(source), make_store_url("local"))
+
+    said = failure(downstream(defs, instance, seen.append, dg.AssetKey(path)))
+
+    assert said.startswith(f"{'/'.join(path)} has no archive to hand on: ")
+    assert f"deps=[{dg.AssetKey(path)}]" in said
+    assert seen == []
+
+
 def downstream(
-    defs: dg.Definitions, instance: dg.DagsterInstance, take: Callable[[Archive], None]
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    take: Callable[[Archive], None],
+    upstream: dg.AssetKey = KEY,
 ) -> dg.ExecuteInProcessResult:
-    """Hand the export of March to an asset that depends on it."""
+    """Hand ``upstream``, by default the export of March, to an asset that depends on it."""
 
     @dg.asset(
         name="downstream",
-        ins={"archive": dg.AssetIn(KEY)},
+        ins={"archive": dg.AssetIn(upstream)},
         partitions_def=dg.MonthlyPartitionsDefinition("2024-12-01", end_offset=1),
     )
     def taken(archive) -> None:  # type: ignore[no-untyped-def]
