@@ -88,7 +88,8 @@ def test_any_change_to_the_stored_bytes_is_an_error(
     place = random.Random(1).randrange(len(content))
     flipped = bytearray(content)
     flipped[place] ^= 4
-    for broken in (bytes(flipped), content[:-1], content[:place], content + b"x", b""):
+    longer = (content + b"x", content + bytes(9), content + content, content + bytes(3 << 20))
+    for broken in (bytes(flipped), content[:-1], content[:place], *longer, b""):
         with pytest.raises(PermanentError, match=r"clients\.csv"):
             read(broken, entry, key)  # type: ignore[call-arg]
 
