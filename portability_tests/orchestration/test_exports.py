@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import resource
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -17,6 +19,7 @@ from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.domain.months import Month
 from portability_pipelines.stores.registry import open_store
 from portability_tests.archives import archives
+from portability_tests.conformance.writer import PREFIX
 from portability_tests.conftest import MakeStoreUrl
 from portability_tests.orchestration.databases import declared, definitions, failure, run
 
@@ -71,6 +74,34 @@ def test_no_value_of_the_source_is_shown_in_the_preview(
         users = connection.execute("SELECT DISTINCT user_id FROM user_activity").fetchall()
     assert "9999-99-99" in preview
     assert not [user for (user,) in users if user in preview]
+
+
+def test_a_run_sweeps_away_what_a_killed_one_left_and_says_so(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    staging_root: Path,
+    tmp_path: Path,
+    instance: dg.DagsterInstance,
+) -> None:
+    url = make_store_url("local")
+    writer = [sys.executable, "-m", "portability_tests.conformance.writer", url, str(staging_root)]
+    with subprocess.Popen([*writer, "put"], stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout
+        assert killed.stdout.readline() == "put\n"
+        killed.kill()
+    (dead,) = tmp_path.glob("**/stage-*")
+    store = open_store(url, staging_root=staging_root)
+    left = [store.locate(stored.key) for stored in store.list(PREFIX)]
+    assert left
+
+    result = run(definitions(declared(source), url), "shop_exports", instance, months=[MONTHS[0]])
+
+    assert result.success
+    assert list(tmp_path.glob("**/stage-*")) == []
+    assert list(store.list(PREFIX)) == []
+    said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    for leftover in (*left, dead):
+        assert f"Removed what a killed run left behind: {leftover}" in said
 
 
 def test_one_run_for_many_months_leaves_what_a_run_a_month_leaves(
