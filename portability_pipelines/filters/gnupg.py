@@ -170,9 +170,11 @@ def _import(key: SecretKey, home: Path) -> None:
 
 def _judge_encryption(code: int, complaints: str) -> PortabilityError | None:
     # BEGIN_ENCRYPTION <mdc method> <cipher>: method 2 is SHA-1, cipher 9 is AES-256 (doc/DETAILS).
-    if code == 0 and "[GNUPG:] BEGIN_ENCRYPTION 2 9" in complaints:
-        return None
-    return not_encrypted("gpg", _last_words(complaints))
+    if code != 0:
+        return not_encrypted("gpg", _last_words(complaints))
+    if "[GNUPG:] BEGIN_ENCRYPTION 2 9" not in complaints:
+        return not_encrypted("gpg", "or did, but not by AES-256 with an integrity code")
+    return None
 
 
 def _judge_decryption(

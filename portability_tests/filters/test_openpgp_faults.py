@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -107,6 +109,55 @@ def test_plaintext_behind_the_beginning_of_an_encrypted_message_is_an_error(
     literal_packet = b"\xcb\x0bb\x00\0\0\0\0plain"
     for forged in (session_key_packet + literal_packet, session_key_packet):
         assert "a.gpg cannot be decrypted" in failure(forged, PASSPHRASE, scratch, tool)
+
+
+WEAKER_CIPHER = """
+for each; do
+    shift
+    [ "$each" = AES256 ] && each=AES128
+    set -- "$@" "$each"
+done
+exec {gpg} "$@"
+"""
+NO_INTEGRITY_CODE = """
+{gpg} "$@" 2>{said} || exit
+sed 's/BEGIN_ENCRYPTION 2 9/BEGIN_ENCRYPTION 0 9/' {said} >&2
+"""
+FAILS_AT_THE_END = """
+{gpg} "$@"
+echo 'gpg: something went wrong' >&2
+exit 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (WEAKER_CIPHER, "not by AES-256 with an integrity code"),
+        (NO_INTEGRITY_CODE, "not by AES-256 with an integrity code"),
+        (FAILS_AT_THE_END, r"gpg could not encrypt \(something went wrong\)"),
+    ],
+    ids=["cipher", "code", "end"],
+)
+def test_what_gpg_does_otherwise_than_it_was_told_is_refused(
+    script: str,
+    words: str,
+    gpg: Tool,
+    alice: Person,
+    scratch: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = shutil.which("gpg")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    double = folder / "gpg"
+    double.write_text("#!/bin/sh" + script.format(gpg=real, said=tmp_path / "said"))
+    double.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    for key in (PASSPHRASE, alice.recipients):
+        with pytest.raises(PermanentError, match=words):
+            encrypted(CONTENT, key, scratch, gpg)
 
 
 @pytest.mark.parametrize("secret", ["", "two\nlines", "nul\0"])
