@@ -157,7 +157,6 @@ class TestReaching:
             lambda target: target.prepare("people"),
             lambda target: target.marks("people", [1], ["key"]),
             lambda target: target.write("people", [document(1)], []),
-            lambda target: target.confirm("people", [Mark(1, {})], WRITTEN),
             lambda target: target.release("people", [Mark(1, {})]),
             lambda target: list(target.contents("people", [1])),
             lambda target: target.count("people", PEOPLE, "all"),

@@ -32,7 +32,7 @@ from portability_pipelines.filters.openpgp_keys import (
 from portability_pipelines.filters.openpgp_tool import Tool
 from portability_pipelines.filters.sequoia import Sequoia
 from portability_tests.filters.keys import Person
-from portability_tests.processes import children
+from portability_tests.processes import children, eventually
 
 MIB = 1 << 20
 PASSPHRASE = Passphrase("correct horse, größe 7 ", "environment variable BACKUP_PASSPHRASE")
@@ -142,8 +142,9 @@ def test_no_secret_shows_in_the_command_or_the_environment(
     with openpgp.encrypting(io.BytesIO(), PASSPHRASE, scratch=scratch, tool=tool) as stream:
         stream.write(CONTENT)
         (pid,) = children() - before
-        shown = [Path(f"/proc/{pid}/{part}").read_bytes() for part in ("cmdline", "environ")]
-        assert all(shown)
+        places = [Path(f"/proc/{pid}/{part}") for part in ("cmdline", "environ")]
+        assert eventually(lambda: all(place.read_bytes() for place in places))
+        shown = [place.read_bytes() for place in places]
         assert not any(PASSPHRASE.secret.encode() in part for part in shown)
         kept = [path.read_bytes() for path in scratch.rglob("*") if path.is_file()]
         assert not any(PASSPHRASE.secret.encode() in part for part in kept)
