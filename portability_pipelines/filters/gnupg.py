@@ -173,7 +173,7 @@ def _judge_encryption(code: int, complaints: str) -> PortabilityError | None:
     if code != 0:
         return not_encrypted("gpg", _last_words(complaints))
     if "[GNUPG:] BEGIN_ENCRYPTION 2 9" not in complaints:
-        return not_encrypted("gpg", "or did, but not by AES-256 with an integrity code")
+        return not_encrypted("gpg", "what it wrote is not by AES-256 with an integrity code")
     return None
 
 
