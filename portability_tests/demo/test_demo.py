@@ -150,7 +150,7 @@ def test_a_run_that_fails_is_named_in_one_line(project: ProjectCopy) -> None:
     failed = demo(wrong, "--rows", ROWS)
     assert failed.returncode == 1
     failures = failed.stdout[failed.stdout.index("Failures") :].splitlines()[1:]
-    assert "PORTABILITY_RECIPIENT names /absent/key.asc" in failures[0]
+    assert "PORTABILITY_RECIPIENT does not name a file" in failures[0]
     assert failures[1] == ""
     assert "Traceback" not in failed.stdout + failed.stderr
 
