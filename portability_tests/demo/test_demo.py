@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sqlite3
 import stat
@@ -74,6 +75,8 @@ def test_the_first_run_makes_and_proves_everything(
     assert ("exports/location_cache", "all") in shown
     assert all("held" in row for row in shown.values())
     assert "DEBUG" not in first.stdout
+    assert "\\" not in first.stdout
+    assert re.search(r"\n\n\d+ seconds in all\.\n$", first.stdout)
     beginning = first.stdout.index("\nasset ")
     lines = first.stdout[beginning : first.stdout.index("\nWarnings")].splitlines()
     assert max(map(len, lines)) <= 120
