@@ -45,7 +45,9 @@ def show(servers: ExitStack, check: Callable[[], None]) -> int:
             console.step(step.title)
             outcome += run(step, instance, tags)
             check()
-    for line in ("", *summary(outcome), "", *_next(subject), ""):
+    for line in ("", *summary(outcome), ""):
+        console.plain(line)
+    for line in (*_next(subject), ""):
         console.plain(line)
     console.plain(f"{console.elapsed_seconds:.0f} seconds in all.")
     return 1 if outcome.failures else 0
