@@ -190,7 +190,7 @@ class S3Store:
     def _abort_uploads(self, prefix: str) -> None:
         """Abort unfinished uploads under ``prefix``, whose parts a service charges for unseen."""
         start = f"{self._start}{checked_prefix(prefix)}"
-        with s3_errors(f"looking for unfinished uploads to {prefix}", self._bucket):
+        with s3_errors(f"clearing unfinished uploads to {prefix}", self._bucket):
             pages = self._client.get_paginator("list_multipart_uploads")
             for page in pages.paginate(Bucket=self._bucket, Prefix=start):
                 for upload in page.get("Uploads", ()):

@@ -206,7 +206,10 @@ def _rank(name: str, declared_type: str) -> int | None:
 
 
 def _dated(snapshot: Snapshot, table: Table, column: str, open_month: Month) -> _Dated | None:
-    """Where the outermost dates are absurd, the months inside of them in which rows really lie."""
+    """What ``column`` dates; None for nothing within reason.
+
+    Where the outermost dates are absurd, the months inside of them in which rows really lie.
+    """
     evidence = snapshot.dates(table, column)
     month_column, rows = MonthColumn(column, evidence.encoding), evidence.dated + evidence.undated
     earliest = _earlier(open_month, MOST_MONTHS - 1)

@@ -110,9 +110,7 @@ def migrate(
     return {
         period: replace(
             tally.close(f"{period} of {table.name}", records.contents[period].rows),
-            texts_not_utf8=sum(
-                n for (of, _), n in records.unreadable_texts.items() if of == period
-            ),
+            texts_not_utf8=not_utf8[period],
         )
         for period, tally in tallies.items()
     }
