@@ -10,6 +10,7 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 
 from benchmarks import report
+from benchmarks.exports import BRIEF_ROUNDS
 
 _PACKAGES = (
     *("portability-pipelines", "dagster", "adbc-driver-sqlite", "pyarrow", "polars", "zstandard"),
@@ -28,7 +29,10 @@ _PROGRAMS = {
 def show(rows: int, rounds: int) -> None:
     """Print the machine, the size of the work and the version of everything that takes part."""
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
-    report.say(f"{rows:,} rows, median of {rounds} alternated rounds after one uncounted")
+    report.say(
+        f"{rows:,} rows, median of {rounds} alternated rounds after one uncounted, of "
+        f"{rounds * BRIEF_ROUNDS} for one month"
+    )
     report.say(f"{os.cpu_count()} cores, {platform.platform()}, load before: {load}")
     report.say(f"Python {platform.python_version()}, its SQLite {sqlite3.sqlite_version}")
     report.say(", ".join(f"{name} {_package(name)}" for name in _PACKAGES))
