@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import pyarrow as pa
 
-from portability_pipelines.domain.errors import PermanentError, TransientError
+from portability_pipelines.domain.errors import PermanentError, PortabilityError, TransientError
 from portability_pipelines.engines.base import UnreadableHereError
 from portability_pipelines.formats.buffers import overflows
 
@@ -183,6 +183,16 @@ _MISSING = (
     "vtable constructor failed",
 )
 """What SQLite says of statements that are wrong here, not of files that are."""
+
+
+@contextmanager
+def naming(table: str) -> Iterator[None]:
+    """Let every failure of the block name the ``table`` that was read."""
+    try:
+        yield
+    except PortabilityError as error:
+        error.message = f"{error.message} (table {table!r})"
+        raise
 
 
 def reading_failed(path: Path, error: Exception) -> PermanentError | TransientError:

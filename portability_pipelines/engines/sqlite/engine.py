@@ -12,7 +12,12 @@ from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.months import Month
 from portability_pipelines.domain.tables import DateEncoding, DateEvidence, Selection, Table
 from portability_pipelines.engines.base import Frozen, UnreadableHereError
-from portability_pipelines.engines.sqlite.adbc import Connection, driver_version, only_library
+from portability_pipelines.engines.sqlite.adbc import (
+    Connection,
+    driver_version,
+    naming,
+    only_library,
+)
 from portability_pipelines.engines.sqlite.copying import copy_pinned, log_bytes
 from portability_pipelines.engines.sqlite.labels import labels
 from portability_pipelines.engines.sqlite.periods import UNIT
@@ -73,23 +78,25 @@ class SqliteSnapshot:
         To read so few again, where one misleads, takes less than to survey them every time.
         """
         require_valid_texts(self._connection, selection)
-        scan = Scan.planned(self._connection, selection)
-        if trusting and scan.counted is not None and scan.edges is not None:
-            windows = Windows(scan, thorough=True)
-            return SqliteRecords(self.connections, scan, declared(self._connection, scan), windows)
-        return SqliteRecords(self.connections, *survey(self.connections, scan))
+        with naming(selection.table.name):
+            scan = Scan.planned(self._connection, selection)
+            if trusting and scan.counted is not None and scan.edges is not None:
+                found, windows = declared(self._connection, scan), Windows(scan, thorough=True)
+                return SqliteRecords(self.connections, scan, found, windows)
+            return SqliteRecords(self.connections, *survey(self.connections, scan))
 
     def read_stored(self, selection: Selection) -> StoredSqliteRecords:
         """Prepare to read ``selection`` with each value of the kind that it is stored as."""
         require_valid_texts(self._connection, selection)
-        scan = Scan.planned(self._connection, selection)
-        return StoredSqliteRecords(
-            self.connections, *survey(self.connections, scan), taken_at=self.taken_at
-        )
+        with naming(selection.table.name):
+            scan = Scan.planned(self._connection, selection)
+            surveyed = survey(self.connections, scan)
+        return StoredSqliteRecords(self.connections, *surveyed, taken_at=self.taken_at)
 
     def values(self, table: Table) -> SqliteValues:
         """Count the rows of ``table`` and prepare to read them as they are stored."""
-        return SqliteValues(self.connections, table)
+        with naming(table.name):
+            return SqliteValues(self.connections, table)
 
     def dates(self, table: Table, column: str) -> DateEvidence:
         """Which months the values of ``column`` name, in whichever encoding dates most rows."""

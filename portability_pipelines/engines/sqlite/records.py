@@ -19,7 +19,7 @@ from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import StorageClass
 from portability_pipelines.engines.base import Contents, UnexpectedKindError
-from portability_pipelines.engines.sqlite.adbc import Connection
+from portability_pipelines.engines.sqlite.adbc import Connection, naming
 from portability_pipelines.engines.sqlite.kinds import CLASSES, abreast, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.periods import split
@@ -61,7 +61,8 @@ class SqliteRecords:
         if not self._scan.counted:
             return
         parts = self._scan.windows(self._scan.counted)
-        yield from side_by_side(self._connections, parts, self._read)
+        with naming(self._selection.table.name):
+            yield from side_by_side(self._connections, parts, self._read)
 
     def _read(self, connection: Connection, part: str) -> Iterator[tuple[Period, pa.RecordBatch]]:
         month = self._selection.month_column

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 from portability_pipelines.domain.tables import Selection, Table
 from portability_pipelines.engines.base import KindedColumn
-from portability_pipelines.engines.sqlite.adbc import Connection
+from portability_pipelines.engines.sqlite.adbc import Connection, naming
 from portability_pipelines.engines.sqlite.kinds import CLASSES, abreast, kinded, seeded
 from portability_pipelines.engines.sqlite.lanes import side_by_side
 from portability_pipelines.engines.sqlite.scans import EVERYTHING, Scan, source
@@ -30,11 +30,12 @@ class SqliteValues:
         self.rows: int = connections[0].rows(counted)[0]["n"]
 
     def __iter__(self) -> Generator[Sequence[KindedColumn]]:
-        if self._scan.edges is None:
-            yield from self._surveyed(self._connections[0])
-        elif self.rows:
-            parts = self._scan.windows(self.rows)
-            yield from side_by_side(self._connections, parts, self._read)
+        with naming(self._scan.selection.table.name):
+            if self._scan.edges is None:
+                yield from self._surveyed(self._connections[0])
+            elif self.rows:
+                parts = self._scan.windows(self.rows)
+                yield from side_by_side(self._connections, parts, self._read)
 
     def _surveyed(self, connection: Connection) -> Iterator[Sequence[KindedColumn]]:
         """The rows of a table that cannot be cut into windows."""
