@@ -279,3 +279,57 @@ def test_numbers_in_a_text_column_are_found_though_the_schema_was_changed_by_han
         if months == 1:
             with pytest.raises(UnexpectedKindError):
                 read_all(snapshot, selection, trusting=True)
+
+
+@pytest.mark.parametrize("trusting", [True, False])
+@pytest.mark.parametrize("index", [True, False])
+@pytest.mark.parametrize(
+    ("declared", "values", "stray", "expected"),
+    [
+        ("REAL", [1 / 3, 2 / 3], "n/a", None),
+        ("INTEGER", [2**53 + 1, 1], 1.5, None),
+        ("INTEGER", [2**63 - 1, 1], 1.5, None),
+        ("TEXT", [b"\xff\xfe", b"plain"], b"\x01", ["X'FFFE'", "plain"]),
+        ("BLOB", [b"\xff\xfe", b""], 7, None),
+    ],
+)
+def test_a_row_of_no_month_changes_nothing_in_those_around_it(
+    tmp_path: Path,
+    declared: str,
+    values: list[Value],
+    stray: Value,
+    expected: list[Value] | None,
+    index: bool,
+    trusting: bool,
+) -> None:
+    engine = database(tmp_path, f"CREATE TABLE t (at TEXT, v {declared})")
+    with closing(sqlite3.connect(tmp_path / "app.sqlite")) as connection:
+        given = "CAST(? AS TEXT)" if declared == "TEXT" else "?"
+        # Between December and January, and of neither.
+        connection.execute("INSERT INTO t VALUES ('2025-13-05', ?)", (stray,))
+        for month, value in zip(("2025-12-05", "2026-01-05"), values, strict=True):
+            connection.execute(f"INSERT INTO t VALUES (?, {given})", (month, value))
+        if index:
+            connection.execute("CREATE INDEX by_date ON t (at)")
+        connection.commit()
+    months = months_between(Month(2025, 12), Month(2026, 1))
+    with engine.snapshot() as snapshot:
+        selection = Selection(table_named(snapshot, "t"), MonthColumn("at"), months)
+        try:
+            found = read_all(snapshot, selection, trusting=trusting)
+        except UnexpectedKindError:
+            found = read_all(snapshot, selection)
+        assert [found[str(month)][0][1] for month in months] == (expected or values)
+        stored = snapshot.read_stored(selection)
+        kept = [value for _, batch in stored for value in batch.column(1).to_pylist()]
+        assert kept == (expected or values)
+
+
+def test_months_that_hold_only_rows_of_no_month_are_empty(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path, "CREATE TABLE t (at INTEGER, v)", "INSERT INTO t VALUES ('2025-13-05', 'a')"
+    )
+    months = months_between(Month(2025, 12), Month(2026, 1))
+    with engine.snapshot() as snapshot:
+        selection = Selection(table_named(snapshot, "t"), MonthColumn("at"), months)
+        assert read_all(snapshot, selection) == {"2025-12": [], "2026-01": []}

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.manifest import ColumnEntry
 from portability_pipelines.domain.months import Period
 from portability_pipelines.domain.tables import StorageClass
@@ -50,7 +51,10 @@ class SqliteRecords:
         self._weights = Weights(scan)
         self._trusted = trusted
         self._selection = scan.selection
-        self._kinds = [_kinds(contents, i) for i in range(len(scan.selection.table.columns))]
+        self._kinds = [
+            CLASSES if i in scan.strays else _kinds(contents, i)
+            for i in range(len(scan.selection.table.columns))
+        ]
 
     def __iter__(self) -> Generator[tuple[Period, pa.RecordBatch]]:
         """Each connection reads a range of the table while the others read the next ones.
@@ -117,7 +121,14 @@ class SqliteRecords:
         if entry.stored_type == "text" and set(parts) != {"text"}:
             return _as_text(parts)
         found = parts.get(entry.stored_type)
-        return pa.nulls(batch.num_rows, wanted) if found is None else found.cast(wanted)
+        if found is None:
+            return pa.nulls(batch.num_rows, wanted)
+        if found.type != wanted:
+            raise PermanentError(
+                f"Column {entry.name!r} holds values of another kind than was counted ({period})",
+                "Nothing was published. Check the database with PRAGMA integrity_check.",
+            )
+        return found
 
     def _readable(self, period: Period, column: str, texts: pa.Array) -> pa.Array:
         found, unreadable = readable(texts)

@@ -35,7 +35,8 @@ class Scan:
 
     ``edges`` are row ids between which all of them lie; None where they are not read by row id, or
     lie so far apart that the index is to find each (``indexed``). ``counted`` is how many there
-    are, where that is known.
+    are, where that is known. ``strays`` are the places of the columns in which rows of no period,
+    which lie among the others, hold values of an unexpected kind.
     """
 
     selection: Selection
@@ -43,6 +44,7 @@ class Scan:
     edges: tuple[int, int] | None
     indexed: bool = False
     counted: int | None = None
+    strays: tuple[int, ...] = ()
 
     @classmethod
     def planned(cls, connection: Connection, selection: Selection) -> Scan:

@@ -40,7 +40,10 @@ def survey(connections: Sequence[Connection], scan: Scan) -> tuple[Scan, dict[Pe
     for start in range(0, len(mixed), _COLUMNS_AT_ONCE):
         detail |= _classes_by_period(connections[0], scan, mixed[start : start + _COLUMNS_AT_ONCE])
     scan = replace(scan, counted=overall["n"])
-    return scan, _contents(connections[0], scan, detail)
+    contents = _contents(connections[0], scan, detail)
+    if overall["n"] > sum(period.rows for period in contents.values()):
+        scan = replace(scan, strays=tuple(mixed))
+    return scan, contents
 
 
 def try_survey(connection: Connection, scan: Scan) -> None:
