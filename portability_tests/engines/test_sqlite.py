@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from portability_pipelines.domain.errors import PermanentError
+from portability_pipelines.domain.errors import PermanentError, TransientError
 from portability_pipelines.domain.tables import Column, Selection, Table
 from portability_pipelines.engines.sqlite import adbc
 from portability_pipelines.engines.sqlite.adbc import Connection, only_library
@@ -330,6 +332,36 @@ def test_damage_is_told_with_the_table_that_it_befell(tmp_path: Path, met: str, 
         with pytest.raises(PermanentError, match=r"malformed \(table 'long one'\)"):
             list(getattr(snapshot, way)(table if way == "values" else Selection(table)))
         assert snapshot.values(table_named(snapshot, "t")).rows == 0
+
+
+@pytest.mark.parametrize("wal", [True, False])
+@pytest.mark.parametrize("moment", ["before all is open", "while it is frozen"])
+def test_a_file_that_is_replaced_is_not_taken_for_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wal: bool, moment: str
+) -> None:
+    database(tmp_path, "CREATE TABLE t (n)", "INSERT INTO t VALUES (1)", wal=wal)
+
+    def replaced() -> datetime:
+        shutil.copy(tmp_path / "app.sqlite", tmp_path / "new")
+        (tmp_path / "new").rename(tmp_path / "app.sqlite")
+        return datetime.now(UTC)
+
+    begin_with = Connection.begin_with
+
+    def begin_late(self: Connection, other: Connection) -> bool:
+        replaced()
+        return begin_with(self, other)
+
+    late = moment == "before all is open"
+    if late:
+        monkeypatch.setattr(Connection, "begin_with", begin_late)
+    engine = SqliteEngine(
+        tmp_path / "app.sqlite",
+        tmp_path / "scratch",
+        (lambda: datetime.now(UTC)) if late else replaced,
+    )
+    with pytest.raises(TransientError, match=r"app\.sqlite was replaced"), engine.freeze():
+        pass
 
 
 def test_a_path_need_not_be_utf8(tmp_path: Path) -> None:

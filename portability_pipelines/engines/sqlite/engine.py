@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from portability_pipelines.domain.errors import PermanentError
+from portability_pipelines.domain.errors import PermanentError, TransientError
 from portability_pipelines.domain.months import Month
 from portability_pipelines.domain.tables import DateEncoding, DateEvidence, Selection, Table
 from portability_pipelines.engines.base import Frozen, UnreadableHereError
@@ -156,7 +156,7 @@ class SqliteEngine:
 
         In the rollback modes a long read would keep writers out, so a copy is read there.
         """
-        with self._pinned() as (live, _):
+        with self._pinned() as (live, _, _):
             if live.logged:
                 yield live
                 return
@@ -170,17 +170,18 @@ class SqliteEngine:
         Under the read transaction the log may grow, but nobody may write to the file, as a reader
         who needs nothing of the log depends on it.
         """
-        with self._pinned() as (live, held):
+        with self._pinned() as (live, held, before):
             if live.logged and not log_bytes(self._path):
                 content = held.enter_context(self._path.open("rb", buffering=0))
+                self._require_still(before)
                 yield Frozen(live, content, self._path.stat().st_size)
                 return
         with self._copied() as (copy, path), path.open("rb", buffering=0) as content:
             yield Frozen(copy, content, path.stat().st_size)
 
     @contextmanager
-    def _pinned(self) -> Iterator[tuple[SqliteSnapshot, ExitStack]]:
-        """A view of the live file, and a stack for what must be closed after it.
+    def _pinned(self) -> Iterator[tuple[SqliteSnapshot, ExitStack, os.stat_result]]:
+        """A view of the live file, a stack for what must be closed after it, and which file it is.
 
         A descriptor of the file that is closed drops the locks that this process has on it
         (https://www.sqlite.org/howtocorrupt.html, section 2.2).
@@ -188,24 +189,36 @@ class SqliteEngine:
         self._require_file()
         with only_library(self._path), ExitStack() as held:
             self._require_no_new_files()
+            before = self._path.stat()
             with (
                 closing(Connection(self._path, immutable=False)) as pinned,
                 closing(Connection(self._path, immutable=False)) as other,
             ):
                 same = pinned.begin_with(other)
+                self._require_still(before)
                 taken_at = self._clock()
-                yield SqliteSnapshot((pinned, other) if same else (pinned,), taken_at), held
+                snapshot = SqliteSnapshot((pinned, other) if same else (pinned,), taken_at)
+                yield snapshot, held, before
 
     @contextmanager
     def _copied(self) -> Iterator[tuple[SqliteSnapshot, Path]]:
         """A view of a copy, and where it lies; it has the name that errors are to tell."""
         with working_folder(self._scratch, "frozen-") as folder:
             copy = folder / self._path.name
-            with self._pinned() as (_, held):
+            with self._pinned() as (_, held, before):
                 copy_pinned(self._path, copy, held)
+                self._require_still(before)
             taken_at = self._clock()
             with frozen_snapshot(copy, taken_at) as snapshot:
                 yield snapshot, copy
+
+    def _require_still(self, before: os.stat_result) -> None:
+        """Refuse where the path has come to lead to another file than ``before``."""
+        if not self._path.exists() or not os.path.samestat(before, self._path.stat()):
+            raise TransientError(
+                f"{self._path.name} was replaced by another file while it was being opened",
+                "Try again once whoever replaces it is done.",
+            )
 
     def _require_no_new_files(self) -> None:
         """Refuse where opening the file would make others beside it that its owner cannot write.
