@@ -68,7 +68,9 @@ def backup_asset(database: Database) -> dg.AssetsDefinition:
         def write(archivist: Archivist) -> dict[Period, Written]:
             say = Progress(f"backup of {database.name}", context.log.info, "bytes")
             engine = source_engine(database)
-            return {str(month): back_up(engine, database.name, str(month), archivist, say)}
+            tables = [table.name for table in database.tables]
+            taken = back_up(engine, database.name, str(month), archivist, say, tables)
+            return {str(month): taken}
 
         return Pending(database.name, "backup", DATASET, write, encrypted=True)
 

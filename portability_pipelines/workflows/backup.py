@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from threading import Event
@@ -10,6 +10,7 @@ from threading import Event
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.manifest import FileEntry, TableEntry, path_part
 from portability_pipelines.domain.months import Period
+from portability_pipelines.domain.tables import folded
 from portability_pipelines.engines.base import Engine, Frozen, Snapshot
 from portability_pipelines.filters.chain import stored_suffix, writing
 from portability_pipelines.filters.openpgp_keys import EncryptionKey, described
@@ -27,12 +28,18 @@ ZSTD_THREADS = 2
 
 
 def back_up(
-    engine: Engine, database: str, period: Period, archivist: Archivist, progress: Progress
+    engine: Engine,
+    database: str,
+    period: Period,
+    archivist: Archivist,
+    progress: Progress,
+    expected: Sequence[str] = (),
 ) -> Written:
     """Write one archive that holds the whole database, compressed and encrypted.
 
     The frozen database is streamed through the filters while the counts and digests of its tables
-    are taken from the same moment. It is let go before anything is published.
+    are taken from the same moment. It is let go before anything is published. Refused where it has
+    none of the ``expected`` tables: who opens a wrong path makes an empty database there.
     """
     key = archivist.secrets.encrypt
     if key is None:
@@ -53,7 +60,18 @@ def back_up(
                 finally:
                     stop.set()
             reading.close()
+            _require_any(expected, tables, database)
             return draft.publish(source, tables, (file,), described(key))
+
+
+def _require_any(expected: Sequence[str], tables: Sequence[TableEntry], database: str) -> None:
+    held = {folded(table.name) for table in tables}
+    if expected and held.isdisjoint(map(folded, expected)):
+        raise RefusedError(
+            f"{database} holds none of its declared tables, {expected[0]!r} the first of them",
+            "Check the database's path, and that its application made no empty file there. Nothing "
+            "was published.",
+        )
 
 
 def _encrypted(

@@ -181,6 +181,24 @@ def test_without_a_passphrase_nothing_is_written(
     assert list(open_store(url, staging_root=staging_root).list("")) == []
 
 
+def test_a_database_without_any_declared_table_takes_no_backups_place(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    staging_root: Path,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+) -> None:
+    url = make_store_url("local")
+    defs = definitions(declared(source), url)
+    assert run(defs, "shop_backup", instance, months=[open_month_key]).success
+    source.write_bytes(b"")
+    result = run(defs, "shop_backup", instance, months=[open_month_key])
+    assert not result.success
+    assert "shop holds none of its declared tables" in failure(result)
+    assert len(backups(open_store(url, staging_root=staging_root))) == 1
+
+
 def test_another_passphrase_makes_a_new_archive_and_fails_to_open_the_old(
     source: Path,
     make_store_url: MakeStoreUrl,
