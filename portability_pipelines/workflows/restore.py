@@ -59,6 +59,12 @@ def _require_new(target: Path) -> None:
     for path in (target, *(target.with_name(target.name + end) for end in JOURNALS)):
         if _exists(path):
             raise RefusedError(f"{path} exists already", "Restore to a new file, then move it.")
+    for name in {target.name.removesuffix(end) for end in JOURNALS} - {target.name, ""}:
+        if _exists(target.with_name(name)):
+            raise RefusedError(
+                f"{target} has the name of a journal of {name}, which SQLite would delete",
+                "Give the new file another name.",
+            )
 
 
 def _exists(path: Path) -> bool:

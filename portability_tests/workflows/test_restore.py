@@ -72,6 +72,18 @@ def test_what_exists_is_refused_and_never_touched(
     assert there.read_bytes() == b"precious"
 
 
+@pytest.mark.parametrize("name", ["app.sqlite-wal", "app.sqlite-journal", "app.sqlite-shm"])
+def test_a_name_that_sqlite_would_delete_is_refused(
+    local: Store, archived: Manifest, target: Path, scratch: Path, name: str
+) -> None:
+    target.with_name("app.sqlite").write_bytes(b"precious")
+
+    with pytest.raises(RefusedError, match=rf"{name} has the name of a journal of app\.sqlite"):
+        restore(local, archived, SECRETS, target.with_name(name), scratch)
+
+    assert [path.name for path in target.parent.iterdir()] == ["app.sqlite"]
+
+
 def test_a_link_that_leads_nowhere_is_refused(
     local: Store, archived: Manifest, target: Path, scratch: Path
 ) -> None:
