@@ -18,6 +18,9 @@ from portability_pipelines.domain.declarations import Database
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.orchestration.rules import require_apart
 
+# What Dagster reads in a folder, the first that is there; the last is its former name.
+_DECLARATIONS = ("defs.yaml", "defs.yml", "component.yaml")
+
 
 @dataclass(frozen=True)
 class Declared:
@@ -55,8 +58,14 @@ def _tree(path_within_project: Path) -> dg.ComponentTree | None:
     defs = tree.defs_module_path
     files = _files(defs)
     for file in files:
-        if file.name in ("defs.yaml", "defs.yml"):
+        if file.name in _DECLARATIONS:
             _require_whole(file)
+        elif file.suffix != ".py":
+            raise RefusedError(
+                f"{place_in(file, 1)}: nothing reads this file",
+                "A database is declared in a folder of its own, in a file called defs.yaml; keep "
+                "other YAML files elsewhere.",
+            )
     return tree if files else None
 
 

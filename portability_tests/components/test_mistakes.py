@@ -202,6 +202,16 @@ def test_a_file_that_declares_nothing_is_refused(
     assert words in said
 
 
+def test_a_file_that_nothing_reads_is_refused(load: Load, tmp_path: Path) -> None:
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    folder = tmp_path / project["root_module"] / "defs" / "shop"
+    folder.mkdir(parents=True)
+    (folder / "shop.yaml").write_text(YAML)
+    said = refusal(load, a=YAML)
+    assert said.startswith("defs/shop/shop.yaml:1: nothing reads this file. "), said
+    assert "defs.yaml" in said
+
+
 def test_a_folder_that_is_a_link_declares_what_lies_in_it(load: Load, tmp_path: Path) -> None:
     project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]["dg"]["project"]
     defs = tmp_path / project["root_module"] / "defs"
