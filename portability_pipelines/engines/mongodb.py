@@ -242,6 +242,7 @@ class MongoTarget:
     def _connect(self) -> None:
         """Make the client. An unusable URI is refused without any of its text."""
         from pymongo.errors import ConfigurationError, InvalidURI
+        from pymongo.uri_parser import split_options
 
         try:
             # pymongo takes a text without a scheme as the name of a host, and errors show hosts.
@@ -250,6 +251,9 @@ class MongoTarget:
             # It takes what precedes an unencoded / or ? in a password for a host and its port.
             if _AT_AFTER_HOSTS.search(self._uri):
                 raise ValueError
+            # It leaves out an option that it does not know, so that a mistyped tls is none.
+            if options := self._uri.partition("?")[2]:
+                split_options(options, validate=True, warn=False)
             _ = self._client
         except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:
             raise RefusedError(
