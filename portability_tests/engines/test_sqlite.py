@@ -364,6 +364,25 @@ def test_a_file_that_is_replaced_is_not_taken_for_the_one_before(
         pass
 
 
+def test_connections_to_two_files_are_not_taken_for_one_view(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = database(tmp_path, "CREATE TABLE t (n)")
+    opened: list[Path] = []
+    init = Connection.__init__
+
+    def init_late(self: Connection, path: Path, *, immutable: bool) -> None:
+        if opened:
+            shutil.copy(path, tmp_path / "new")
+            (tmp_path / "new").rename(path)
+        opened.append(path)
+        init(self, path, immutable=immutable)
+
+    monkeypatch.setattr(Connection, "__init__", init_late)
+    with pytest.raises(TransientError, match=r"app\.sqlite was replaced"), engine.snapshot():
+        pass
+
+
 def test_a_path_need_not_be_utf8(tmp_path: Path) -> None:
     database(tmp_path, "CREATE TABLE t (n INTEGER)", "INSERT INTO t VALUES (7)", wal=False)
     path = tmp_path / os.fsdecode(b"caf\xe9 100% #1?.sqlite")
