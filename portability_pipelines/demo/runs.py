@@ -15,19 +15,13 @@ from portability_pipelines.demo.console import Console, progress_logger
 from portability_pipelines.demo.subjects import Subject
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.domain.months import ALL, UNDATED, Month, Period
-from portability_pipelines.orchestration.migrations import MATCHES
+from portability_pipelines.orchestration.migrations import ADVICE, MATCHES
 
 MONTHS_SHOWN = 2
 # The name under which every job finds its logger, so that a run can be repeated from the UI.
 LOGGER = "console"
 _UNDATED = f"__{UNDATED}"
 _PROOF_FAILED = "DagsterAssetCheckFailedError"
-_ADVICE = {
-    "rejected": "Why rows were rejected is told by 'skipped' in the asset's metadata: make up.",
-    "superseded": "Where a newer snapshot wrote, nothing is to be done: what it wrote stays.",
-    "stale_documents": "Stale documents are of rows that the source has no more: delete them, or "
-    "drop the collection and migrate again.",
-}
 
 
 @dataclass(frozen=True)
@@ -201,13 +195,13 @@ def _warnings(result: ExecuteInProcessResult) -> Iterator[str]:
     for check in result.get_asset_check_evaluations():
         if not check.passed and check.severity == dg.AssetCheckSeverity.WARN:
             yield f"{_asset(check.asset_key)}: {check.description}"
+        yield from _plain(check.metadata).get(ADVICE, ())
     for event in result.get_asset_materialization_events():
         materialized = event.step_materialization_data.materialization
         key, values = materialized.asset_key, _plain(materialized.metadata)
         if values.get("duplicates"):
             period = _period(key, materialized.partition)
             yield f"{_asset(key)}: {period}: {values['duplicates']:,} duplicates left out"
-        yield from (advice for name, advice in _ADVICE.items() if values.get(name))
 
 
 def _step_failures(result: ExecuteInProcessResult) -> Iterator[str]:

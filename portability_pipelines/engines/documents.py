@@ -105,3 +105,6 @@ class DocumentTarget(Protocol):
 
     def count(self, collection: str, origin: Origin, period: Period) -> int:
         """How many documents came from ``period`` of ``origin``."""
+
+    def count_outside(self, collection: str, origin: Origin, periods: Sequence[Period]) -> int:
+        """How many documents came from ``origin``, and from none of its ``periods``."""

@@ -196,6 +196,12 @@ class MongoTarget:
         with self._translated("Counting in", collection):
             return self._collection(collection).count_documents({**_from(origin), PERIOD: period})
 
+    def count_outside(self, collection: str, origin: Origin, periods: Sequence[Period]) -> int:
+        """How many documents came from ``origin``, and from none of its ``periods``."""
+        others = {**_from(origin), PERIOD: {"$nin": list(periods)}}
+        with self._translated("Counting in", collection):
+            return self._collection(collection).count_documents(others)
+
     def _collection(self, name: str) -> Collection[Document]:
         from pymongo import ReadPreference, WriteConcern
         from pymongo.errors import InvalidName

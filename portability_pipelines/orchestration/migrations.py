@@ -33,6 +33,22 @@ from portability_pipelines.workflows.select import require_dates, select, unique
 from portability_pipelines.workflows.verify_migration import Verification, verify_migration
 
 MATCHES = "matches_source"
+ADVICE = "advice"
+"""The metadata of a check that say what to do about what it found: sentences."""
+
+_DIFFER = "Documents that differ were written by others: delete them, and migrate again."
+_LEFT_OUT = {
+    "rows rejected": "Why rows were rejected is told by 'skipped' in the asset's metadata.",
+    "rows older than what a newer snapshot wrote": "Where a newer snapshot wrote, nothing is to be "
+    "done: what it wrote stays.",
+    "texts that are not UTF-8, written as X'..'": "A document holds UTF-8 only: correct such texts "
+    "in the source, or take them from an export.",
+    "stale documents": "Stale documents are of rows that the source has no more: delete them, or "
+    "drop the collection and migrate again.",
+    "documents of former periods": "Documents of former periods were migrated when the table had "
+    "another first_month or month_column, and are no more in what is migrated now: delete them, or "
+    "drop the collection and migrate again.",
+}
 
 
 def migration_assets(database: Database, migration: Migration) -> dict[str, list[Proven]]:
@@ -144,6 +160,7 @@ def _migrate(
         unique_by=unique_by,
         batch_size=migration.batch_size,
         progress=lambda done: say_compared(done, total),
+        divided_into=() if one.monthly else [*map(str, months), *counts],
     )
     seconds = (time.monotonic() - began) / max(len(counts), 1)
     _describe(context, one, counts, verified, seconds)
@@ -171,6 +188,7 @@ def _describe(
             "superseded": found.superseded,
             "texts_not_utf8": found.texts_not_utf8,
             "stale_documents": verified[period].stale,
+            "forgotten_documents": verified[period].forgotten,
             "skipped": dg.MetadataValue.md(_skipped(found)),
             "changed": bool(found.inserted or found.updated),
             "seconds": round(seconds, 3),
@@ -200,11 +218,15 @@ def _result(
         for period, (counts, verified) in compared.items()
         for problem in verified.problems(counts)
     ]
+    numbers = {period: _left_out(*each) for period, each in compared.items()}
     left_out = [
-        f"{period}: {told}"
-        for period, (counts, verified) in compared.items()
-        if (told := _left_out(counts, verified))
+        f"{period}: {', '.join(f'{number} {what}' for what, number in told.items())}"
+        for period, told in numbers.items()
+        if told
     ]
+    differ = any(verified.changed for _, verified in compared.values())
+    advice = [_DIFFER] if differ else []
+    advice += [told for what, told in _LEFT_OUT.items() if any(what in n for n in numbers.values())]
     only_warn = bool(left_out) and not found
     documents = sum(counts.documents for counts, _ in compared.values())
     proven = f"{documents:,} documents read back equal their rows."
@@ -214,16 +236,20 @@ def _result(
         check_name=name,
         severity=dg.AssetCheckSeverity.WARN if only_warn else dg.AssetCheckSeverity.ERROR,
         description="; ".join([*found, *left_out]) or proven,
-        metadata={"differences": [s for _, v in compared.values() for s in v.samples]},
+        metadata={
+            "differences": [s for _, v in compared.values() for s in v.samples],
+            ADVICE: advice,
+        },
     )
 
 
-def _left_out(counts: MigrationCounts, verified: Verification) -> str:
-    """What a person should look at though the migration did what it could."""
-    told = {
-        "rows rejected": counts.rejected,
-        "rows older than what a newer snapshot wrote": counts.superseded,
-        "texts that are not UTF-8, written as X'..'": counts.texts_not_utf8,
-        "stale documents": verified.stale,
-    }
-    return ", ".join(f"{number} {what}" for what, number in told.items() if number)
+def _left_out(counts: MigrationCounts, verified: Verification) -> dict[str, int]:
+    """What a person should look at though the migration did what it could; a key of its advice."""
+    numbers = (
+        counts.rejected,
+        counts.superseded,
+        counts.texts_not_utf8,
+        verified.stale,
+        verified.forgotten,
+    )
+    return {what: number for what, number in zip(_LEFT_OUT, numbers, strict=True) if number}

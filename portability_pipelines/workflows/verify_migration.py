@@ -30,6 +30,7 @@ class Verification:
     ``duplicates``.
     ``superseded`` rows have one that a newer snapshot wrote, or that holds their unique key.
     ``stale`` documents came from rows that the source no longer has, or has as duplicates now.
+    ``forgotten`` ones came from a period that the table is not divided into any more.
     ``samples`` names the first changed and absent rows.
     """
 
@@ -39,10 +40,11 @@ class Verification:
     duplicates: int
     stale: int
     superseded: int = 0
+    forgotten: int = 0
     samples: tuple[str, ...] = ()
 
     def problems(self, counts: MigrationCounts | None = None) -> list[str]:
-        """What is wrong, in sentences; empty means proven. Stale documents are not wrong.
+        """What is wrong, in sentences; empty means proven. Documents that are left over are not.
 
         With ``counts`` the rows that the migration rejected may be absent, though not all there
         are; without it none may.
@@ -73,11 +75,13 @@ def verify_migration(
     unique_by: Sequence[str] = (),
     batch_size: int = 1000,
     progress: Progress = lambda _: None,
+    divided_into: Sequence[Period] = (),
 ) -> dict[Period, Verification]:
     """Compare each row of ``records`` with the document that a migration made of it.
 
     Writes nothing. ``records`` must be those that were migrated (the same snapshot), read anew;
-    with later ones, rows changed or added since are found as changed or absent.
+    with later ones, rows changed or added since are found as changed or absent. ``divided_into``
+    are all periods of the table, where forgotten documents are to be counted too.
     """
     # Every document counts as exported now; the comparison does not look at that.
     reader = RowReader(database, table, target, unique_by, datetime.now(UTC), records.taken_at)
@@ -91,8 +95,9 @@ def verify_migration(
             found[period].look(rows, judge.look(rows), target, collection)
             done += len(rows)
             progress(done)
+    forgotten = target.count_outside(collection, origin, divided_into) if divided_into else 0
     return {
-        period: findings.close(target.count(collection, origin, period))
+        period: findings.close(target.count(collection, origin, period), forgotten)
         for period, findings in found.items()
     }
 
@@ -126,8 +131,8 @@ class _Findings:
                 finding = "matched" if same and verdict.outcome == "unchanged" else "changed"
                 self._note(finding, row, stored)
 
-    def close(self, documents: int) -> Verification:
-        """The comparison, given how many ``documents`` of the period there are."""
+    def close(self, documents: int, forgotten: int) -> Verification:
+        """The comparison, given how many ``documents`` of the period and of none there are."""
         return Verification(
             matched=self._counts["matched"],
             changed=self._counts["changed"],
@@ -135,6 +140,7 @@ class _Findings:
             duplicates=self._counts["duplicates"],
             stale=documents - self._of_period,
             superseded=self._counts["superseded"],
+            forgotten=forgotten,
             samples=tuple(self._samples),
         )
 

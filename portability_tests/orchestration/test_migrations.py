@@ -12,6 +12,7 @@ import pytest
 from pymongo import MongoClient
 
 from portability_pipelines.domain.declarations import Migration, Place, TableDeclaration
+from portability_pipelines.domain.months import Month
 from portability_tests.orchestration.databases import declared, definitions, failure, run
 
 INQUIRIES = TableDeclaration(
@@ -88,6 +89,43 @@ def test_a_document_whose_row_is_gone_is_warned_of(
     (check,) = result.get_asset_check_evaluations()
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "1 stale documents" in str(check.description)
+
+
+@pytest.mark.parametrize(
+    ("first_month", "month_column"), [(Month(2026, 4), "created_at"), (Month(2026, 3), None)]
+)
+def test_documents_of_periods_that_are_declared_no_more_are_warned_of(
+    source: Path,
+    mongod_uri: str,
+    instance: dg.DagsterInstance,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first_month: Month,
+    month_column: str | None,
+) -> None:
+    monkeypatch.setenv("PORTABILITY_MONGODB_URI", mongod_uri)
+
+    def made(first: Month, column: str | None) -> dg.Definitions:
+        table = TableDeclaration("chat_inquiry_information", column)
+        target = Migration(f"shop_{abs(hash(tmp_path))}")
+        return definitions(
+            declared(source, tables=(table,), first_month=first, migration=target, backup=None)
+        )
+
+    before = made(Month(2026, 3), "created_at")
+    assert run(before, "shop_migration", instance, months=[MONTH]).success
+    (check,) = run(before, "shop_whole_migration", instance).get_asset_check_evaluations()
+    assert check.passed
+    with closing(sqlite3.connect(source)) as connection, connection:
+        connection.execute(
+            "DELETE FROM chat_inquiry_information WHERE id IN (SELECT id "
+            "FROM chat_inquiry_information WHERE created_at LIKE '2026-03%' LIMIT 2)"
+        )
+    now = made(first_month, month_column)
+    (check,) = run(now, "shop_whole_migration", instance).get_asset_check_evaluations()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "2 documents of former periods" in str(check.description)
+    assert "first_month" in str(check.metadata["advice"].value)
 
 
 def test_texts_that_no_document_can_hold_are_warned_of(
