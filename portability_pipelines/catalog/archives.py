@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 from portability_pipelines.catalog.manifests import parse_manifest
-from portability_pipelines.domain.archive_ids import is_archive_id
+from portability_pipelines.domain.archive_ids import is_archive_id, new_archive_id
 from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.manifest import (
     MANIFEST_NAME,
@@ -14,11 +16,14 @@ from portability_pipelines.domain.manifest import (
 from portability_pipelines.domain.months import Period
 from portability_pipelines.stores.base import Store
 
+CLOCKS_DIFFER = timedelta(minutes=5)
+"""So much may the clocks of two machines differ that write to one store."""
+
 
 def latest(store: Store, database: str, kind: str, dataset: str, period: Period) -> Manifest | None:
     """The newest archive of a dataset's period, or None where there is none yet."""
     keys = _manifest_keys(store, period_prefix(database, kind, dataset, period))
-    return read_manifest(store, keys[-1]) if keys else None
+    return _newest(store, keys) if keys else None
 
 
 def require(
@@ -38,7 +43,7 @@ def require(
             f"There is no {which} of {database}/{kind}/{dataset} for {period} in {store.url}",
             "Materialise that partition first.",
         )
-    return read_manifest(store, keys[-1])
+    return read_manifest(store, keys[-1]) if archive_id else _newest(store, keys)
 
 
 def chosen(
@@ -49,9 +54,10 @@ def chosen(
     No other manifest is read, so a damaged one is in nobody's way.
     """
     keys = _manifest_keys(store, dataset_prefix(database, kind, dataset))
-    by_id = {key.split("/")[-2]: key for key in keys}
-    key = by_id.get(archive_id or max(by_id, default=""))
-    return read_manifest(store, key) if key else None
+    if archive_id is None:
+        return _newest(store, keys) if keys else None
+    named = [key for key in keys if _id(key) == archive_id]
+    return read_manifest(store, named[0]) if named else None
 
 
 def read_manifest(store: Store, key: str) -> Manifest:
@@ -67,6 +73,25 @@ def read_manifest(store: Store, key: str) -> Manifest:
             "It was copied there, or the folder was moved. Put back what was there, or remove it.",
         )
     return manifest
+
+
+def _newest(store: Store, keys: list[str]) -> Manifest:
+    """The manifest of the archive that was taken last; refused where that lies in the future.
+
+    Such an archive would stay the newest, whatever is archived after it, until its time has come.
+    """
+    newest = max(keys, key=_id)
+    if _id(newest) > new_archive_id(datetime.now(UTC) + CLOCKS_DIFFER):
+        raise PermanentError(
+            f"{store.locate(newest)} is the newest, and was taken later than now: the clock is "
+            "wrong here, or was where it was taken",
+            "Set the clock right; or remove that archive's folder, or name an archive by its id.",
+        )
+    return read_manifest(store, newest)
+
+
+def _id(key: str) -> str:
+    return key.split("/")[-2]
 
 
 def _manifest_keys(store: Store, prefix: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The backup of a database as an asset, the checks that prove it, and jobs to drill and restore."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,7 +37,7 @@ from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.backup import DATASET, back_up
 from portability_pipelines.workflows.drafts import Archivist, Written
 from portability_pipelines.workflows.restore import restore
-from portability_pipelines.workflows.verify import BackupProofs, verify_backup
+from portability_pipelines.workflows.verify import BackupProofs, newest_proof, verify_backup
 
 COVERAGE = "covers_everything"
 
@@ -124,7 +125,7 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
             store = archives.store()
             for partition in partition_keys_of_run(context, database, key):
                 manifest = _reported(context, store, database, partition)
-                proofs[manifest.period] = verify_backup(
+                proven = verify_backup(
                     store,
                     manifest,
                     archives.secrets_to_read(manifest),
@@ -132,6 +133,8 @@ def backup_checks(database: Database) -> dg.AssetChecksDefinition:
                     recovery(manifest.source.engine),
                     drill=bool(chosen & {restores, covers}),
                 )
+                newest = newest_proof(store, manifest)
+                proofs[manifest.period] = replace(proven, verified=(*proven.verified, newest))
         found = {
             verified: {month: proven.verified for month, proven in proofs.items()},
             restores: {month: proven.drill for month, proven in proofs.items()},
@@ -211,9 +214,17 @@ def restore_backup_op(
         store = archives.store()
         manifest = _chosen(store, config)
         secrets = archives.secrets_to_read(manifest)
-        restore(store, manifest, secrets, Path(config.target), scratch_folder())
+        target = Path(config.target).absolute()
+        seal = restore(store, manifest, secrets, target, scratch_folder())
+    if seal.unproven:
+        context.log.warning(f"Restored without a look at {', '.join(seal.unproven)}")
     context.add_output_metadata(
-        {"archive_id": manifest.archive_id, "rows": manifest.rows, "target": config.target}
+        {
+            "archive_id": manifest.archive_id,
+            "rows": manifest.rows,
+            "target": dg.MetadataValue.path(str(target)),
+            "seal": seal.full_detail,
+        }
     )
 
 

@@ -35,7 +35,7 @@ from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.drafts import Archivist, Written
 from portability_pipelines.workflows.export import PERIODS_AT_ONCE, ExportOptions, export_table
 from portability_pipelines.workflows.select import require_dates, select
-from portability_pipelines.workflows.verify import verify_export
+from portability_pipelines.workflows.verify import newest_proof, verify_export
 
 EQUAL, TYPED = "equals_source", "keeps_types"
 
@@ -234,7 +234,10 @@ def _checks(
                 equal, typed = (dg.AssetCheckKey(key, name) for name in (EQUAL, TYPED))
                 if equal in chosen:
                     proofs = {
-                        period: verify_export(store, manifest, secrets, scratch_folder())
+                        period: (
+                            *verify_export(store, manifest, secrets, scratch_folder()),
+                            newest_proof(store, manifest),
+                        )
                         for period, manifest in manifests.items()
                     }
                     yield result_of_run(context, equal, proofs, proof_result, blocking=True)

@@ -12,7 +12,7 @@ from portability_pipelines.stores.disk import sync
 from portability_pipelines.stores.working import working_folder
 from portability_pipelines.workflows.drafts import Secrets
 from portability_pipelines.workflows.stored_files import StoredFile
-from portability_pipelines.workflows.verify import seal_proof
+from portability_pipelines.workflows.verify import Proof, seal_proof
 
 JOURNALS = ("-journal", "-wal", "-shm")
 """The ends of the files that SQLite keeps beside a database."""
@@ -20,12 +20,12 @@ JOURNALS = ("-journal", "-wal", "-shm")
 
 def restore(
     store: Store, manifest: Manifest, secrets: Secrets, target: Path, scratch: Path
-) -> None:
+) -> Proof:
     """Write the database of a backup to the new file ``target`` (mode 0600), all or nothing.
 
     It is written in a private folder beside ``target``, checked against the manifest, synced, and
     only then named ``target``. A file that exists is refused and never touched. A secret key in
-    use lies in a private folder under ``scratch``.
+    use lies in a private folder under ``scratch``. Returns what is known of the manifest's seal.
     """
     if manifest.kind != "backup":
         raise RefusedError(
@@ -48,6 +48,7 @@ def restore(
         sync(restored)
         _name(restored, target)
         sync(target.parent)
+    return seal
 
 
 def _require_new(target: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from portability_pipelines.catalog import archives
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.manifest import MANIFEST_NAME, FileEntry, Manifest, TableEntry
 from portability_pipelines.engines.base import Inspection, Recovery
@@ -113,6 +114,20 @@ def verify_backup(
         sound = pool.submit(_integrity, recovery, restored, manifest.source.engine)
         drilled = _drilled(recovery, restored, manifest) if drill else ()
         return BackupProofs((*verified, sound.result()), drilled)
+
+
+def newest_proof(store: Store, manifest: Manifest) -> Proof:
+    """Whether those who name no archive of the dataset can tell and read the newest."""
+    source, kind, dataset = manifest.source.database, manifest.kind, manifest.dataset
+    try:
+        if kind == "backup":
+            newest = archives.chosen(store, source, kind, dataset)
+        else:
+            newest = archives.latest(store, source, kind, dataset, manifest.period)
+    except PermanentError as error:
+        return Proof("newest", False, error.message)
+    which = f"{newest.archive_id} is the newest" if newest else "there is none"
+    return Proof("newest", newest is not None, which)
 
 
 def seal_proof(manifest: Manifest, secrets: Secrets) -> Proof:

@@ -5,22 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from portability_pipelines.catalog.archives import chosen, latest, read_manifest
+from portability_pipelines.domain.archive_ids import new_archive_id
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.manifest import MANIFEST_NAME, Manifest
 from portability_pipelines.domain.months import ALL
 from portability_pipelines.stores.base import Store
+from portability_pipelines.workflows.verify import newest_proof
 from portability_tests.conftest import MakeStore
 from portability_tests.workflows.walks import (
     SECRETS,
     change,
     content_of,
     export,
+    export_whole,
     replace_object,
     sample,
 )
@@ -44,6 +49,14 @@ def clients(database: Path, store: Store) -> Manifest:
 
 def key_of(manifest: Manifest) -> str:
     return f"{manifest.prefix}/{MANIFEST_NAME}"
+
+
+def dated(store: Store, archive: Manifest, ahead: timedelta) -> str:
+    """The id of a copy of ``archive`` that was taken so far ``ahead`` of now."""
+    later = replace(archive, archive_id=new_archive_id(datetime.now(UTC) + ahead))
+    copied(store, archive, later.prefix)
+    replace_object(store, key_of(later), later.to_json())
+    return later.archive_id
 
 
 def copied(store: Store, archive: Manifest, prefix: str) -> None:
@@ -73,7 +86,7 @@ def test_an_archive_is_not_one_of_another_month_because_it_was_copied_there(
     months = export(database, store, "credit_consumption", "consumed_at")
     (first, second, *_) = (written.manifest for written in months.values())
     folder, _, _ = second.prefix.rpartition("/")
-    copied(store, first, f"{folder}/{first.archive_id.replace('2', '9', 1)}")
+    copied(store, first, f"{folder}/{first.archive_id[:-12]}{'f' * 12}")
 
     with pytest.raises(PermanentError, match="is the manifest of"):
         latest(store, "shop", "exports", "credit_consumption", second.period)
@@ -88,6 +101,34 @@ def test_a_copy_that_a_person_keeps_under_another_name_is_no_archive(
 
     assert latest(store, "shop", "exports", "clients", ALL) == archive
     assert chosen(store, "shop", "exports", "clients") == archive
+
+
+def test_an_archive_from_a_clock_that_was_ahead_is_not_taken_for_the_newest(
+    database: Path, store: Store
+) -> None:
+    first = clients(database, store)
+    change(database)
+    ahead = dated(store, clients(database, store), timedelta(minutes=6))
+    change(database)
+    written = export_whole(database, store)
+
+    for newest in (partial(latest, period=ALL), chosen):
+        with pytest.raises(PermanentError, match="was taken later than now"):
+            newest(store, "shop", "exports", "clients")
+    assert ahead in written.replaces
+    proof = newest_proof(store, written.manifest)
+    assert proof.failed
+    assert ahead in proof.detail
+    assert chosen(store, "shop", "exports", "clients", first.archive_id) == first
+    assert chosen(store, "shop", "exports", "clients", ahead) is not None
+
+
+def test_clocks_may_differ_by_a_little(database: Path, store: Store) -> None:
+    ahead = dated(store, clients(database, store), timedelta(minutes=4))
+    newest = latest(store, "shop", "exports", "clients", ALL)
+    assert newest
+    assert newest.archive_id == ahead
+    assert newest_proof(store, newest).passed
 
 
 def without_files(fields: Fields) -> None:

@@ -6,13 +6,16 @@ import shutil
 import sqlite3
 import subprocess
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
+from portability_pipelines.domain.archive_ids import new_archive_id
 from portability_pipelines.domain.manifest import MANIFEST_NAME, Manifest
+from portability_pipelines.domain.months import Month
 from portability_pipelines.stores.base import Store
 from portability_pipelines.stores.registry import open_store
 from portability_tests.archives import archives
@@ -240,8 +243,10 @@ def test_a_backup_is_restored_into_a_new_file_only(
     target.parent.mkdir()
     config = {"ops": {"restore": {"config": {"database": "shop", "target": str(target)}}}}
     job = defs.resolve_job_def("restore_backup")
-    assert job.execute_in_process(instance=instance, run_config=config).success
+    restored = job.execute_in_process(instance=instance, run_config=config)
     assert content(target) == content(source)
+    (output,) = (e.step_output_data for e in restored.all_events if e.is_successful_output)
+    assert "PORTABILITY_MANIFEST_KEY is not set" in str(output.metadata["seal"].value)
     again = job.execute_in_process(instance=instance, run_config=config, raise_on_error=False)
     assert "exists already" in failure(again)
     config["ops"]["restore"]["config"]["target"] = ""
@@ -280,6 +285,37 @@ def test_a_damaged_manifest_stops_only_the_restore_of_its_own_archive(
 
     assert newer.archive_id in failure(restored())
     assert restored(archive_id=older.archive_id).success
+
+
+def test_a_backup_that_another_from_a_wrong_clock_overshadows_is_not_verified(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    staging_root: Path,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+    tmp_path: Path,
+) -> None:
+    url = make_store_url("local")
+    defs = definitions(declared(source), url)
+    assert run(defs, "shop_backup", instance, months=[open_month_key]).success
+    store = open_store(url, staging_root=staging_root)
+    (manifest,) = backups(store)
+    next_year = datetime.now(UTC) + timedelta(days=366)
+    ahead = replace(manifest, period=str(Month.of(next_year)), archive_id=new_archive_id(next_year))
+    place = Path(store.locate(ahead.prefix))
+    shutil.copytree(store.locate(manifest.prefix), place)
+    (place / MANIFEST_NAME).write_bytes(ahead.to_json())
+
+    result = run(defs, "shop_backup", instance, months=[open_month_key])
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert not checks["verified"].passed
+    assert ahead.archive_id in str(checks["verified"].description)
+    config = {"database": "shop", "target": str(tmp_path / "restored.sqlite")}
+    refused = defs.resolve_job_def("restore_backup").execute_in_process(
+        instance=instance, run_config={"ops": {"restore": {"config": config}}}, raise_on_error=False
+    )
+    assert "name an archive by its id" in failure(refused)
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])

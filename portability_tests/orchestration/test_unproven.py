@@ -84,7 +84,7 @@ def test_a_manifest_without_a_seal_is_no_proof_and_no_warning(
     assert all(check.passed for check in checks.values())
     assert "not looked at: seal" in shown(checks["verified"])
     assert "held: seal" not in shown(checks["verified"])
-    assert "5 proofs held" in shown(checks["verified"])
+    assert "6 proofs held" in shown(checks["verified"])
 
 
 def test_a_seal_that_cannot_be_looked_at_is_warned_of(
@@ -92,7 +92,7 @@ def test_a_seal_that_cannot_be_looked_at_is_warned_of(
 ) -> None:
     monkeypatch.setenv("PORTABILITY_MANIFEST_KEY", "the key of seals")
     sealed = prove("shop_backup")
-    assert "6 proofs held" in shown(sealed["verified"])
+    assert "7 proofs held" in shown(sealed["verified"])
     assert sealed["covers_everything"].passed
     monkeypatch.delenv("PORTABILITY_MANIFEST_KEY")
 
@@ -111,7 +111,7 @@ def test_a_server_without_the_secret_key_proves_what_is_stored_and_warns_of_the_
     checks = prove("shop_backup")
 
     assert {name for name, check in checks.items() if check.passed} == {"verified"}
-    assert "2 proofs held" in shown(checks["verified"])
+    assert "3 proofs held" in shown(checks["verified"])
     for check in checks.values():
         assert "the secret key is not here; run the drill where it is" in shown(check)
         assert check.passed or check.severity == dg.AssetCheckSeverity.WARN
