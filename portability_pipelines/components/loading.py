@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +82,10 @@ def _files(defs: Path) -> list[Path]:
 
 
 def _require_whole(file: Path) -> None:
-    """Refuse a file that holds nothing, or one name twice; YAML would keep the last of the two."""
+    """Refuse a file that holds nothing, an unknown component, or one name twice.
+
+    YAML would keep the last of the two.
+    """
     try:
         nodes = list(yaml.compose_all(file.read_text(encoding="utf-8"), yaml.SafeLoader))
         again = next(chain.from_iterable(map(_repeated, nodes)), None)
@@ -103,6 +107,29 @@ def _require_whole(file: Path) -> None:
             "second time",
             "Put what belongs together under one of the two.",
         )
+    for node in filter(None, map(_type, nodes)):
+        _require_there(file, node)
+
+
+def _type(node: yaml.Node) -> yaml.ScalarNode | None:
+    """The name of the component that the mapping ``node`` is the declaration of."""
+    named = node.value if isinstance(node, yaml.MappingNode) else ()
+    return next((v for k, v in named if k.value == "type" and isinstance(v, yaml.ScalarNode)), None)
+
+
+def _require_there(file: Path, component: yaml.ScalarNode) -> None:
+    """Refuse a component that is not to be found; Dagster would not say which file wants it."""
+    name = str(component.value)
+    if name.startswith("."):
+        return
+    try:
+        pkgutil.resolve_name(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        ours = f"{ApplicationDatabase.__module__}.{ApplicationDatabase.__name__}"
+        raise RefusedError(
+            f"{place_in(file, component.start_mark.line + 1)}: there is no {name!r}",
+            f"Write type: {ours}",
+        ) from error
 
 
 def _repeated(node: yaml.Node) -> Iterator[yaml.ScalarNode]:

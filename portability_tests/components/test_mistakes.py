@@ -238,8 +238,16 @@ def test_what_the_schema_does_not_know_is_told_alone_in_whichever_file(load: Loa
 
 
 def test_what_is_no_mistake_in_a_declaration_is_told_as_dagster_tells_it(load: Load) -> None:
-    with pytest.raises(Exception, match="has no attribute `NoSuchComponent`"):
-        load(a=changed(COMPONENT, "dagster.NoSuchComponent"))
+    with pytest.raises(Exception, match="must be a subclass of"):
+        load(a=changed(COMPONENT, "dagster.Definitions"))
+
+
+@pytest.mark.parametrize(
+    "name", [f"{COMPONENT}s", "dagster.NoSuchComponent", "no.Such", "no such", "Component", ""]
+)
+def test_a_component_that_is_not_there_is_refused_with_its_line(load: Load, name: str) -> None:
+    said = refusal(load, shop=f"# a comment\n{changed(COMPONENT, repr(name))}")
+    assert said == f"defs/shop/defs.yaml:2: there is no {name!r}. Write type: {COMPONENT}"
 
 
 def test_dg_check_defs_prints_one_error(tmp_path: Path) -> None:
