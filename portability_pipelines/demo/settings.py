@@ -29,9 +29,19 @@ def prepare() -> list[str]:
 
 def prepare_dagster() -> list[str]:
     """The same without the passphrase, which must not be made where it cannot be kept."""
-    private_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make(private_folder(), "PORTABILITY_HOME")
     _set_dagster_home()
     return _open_storage()
+
+
+def _make(folder: Path, setting: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise RefusedError(
+            f"The folder {folder} cannot be made: {error.strerror}",
+            f"Set {setting} to one in which this user may write.",
+        ) from error
 
 
 def _make_passphrase() -> bool:
@@ -70,7 +80,7 @@ def _set_dagster_home() -> None:
             f"DAGSTER_HOME is {str(home)!r}, which is no absolute path",
             "Write it out from the root, as in /srv/dagster.",
         )
-    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make(home, "DAGSTER_HOME")
     settings = project_folder() / "dagster.yaml"
     if settings.is_file() and (home == own or not (home / settings.name).exists()):
         shutil.copyfile(settings, home / settings.name)

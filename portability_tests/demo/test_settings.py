@@ -73,6 +73,24 @@ def test_a_folder_that_depends_on_where_one_stands_is_refused_in_one_line(
     assert set(project.folder.iterdir()) - before == set()
 
 
+@pytest.mark.parametrize("variable", ["DAGSTER_HOME", "PORTABILITY_HOME"])
+def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path, variable: str) -> None:
+    project = ProjectCopy.made(tmp_path / "project")
+    project.settings[variable] = f"{__file__}/home"
+    done = subprocess.run(
+        [sys.executable, "-m", "portability_pipelines.demo"],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"The folder {__file__}/home cannot be made: Not a directory")
+    assert f"Set {variable} to" in line
+
+
 def test_a_home_that_is_named_is_made_and_keeps_its_settings(tmp_path: Path) -> None:
     project = ProjectCopy.made(tmp_path / "project")
     home = tmp_path / "a home" / "dagster"
