@@ -247,6 +247,7 @@ class MongoTarget:
 
     def _connect(self) -> None:
         """Make the client. An unusable URI is refused without any of its text."""
+        from dns.exception import DNSException
         from pymongo.errors import ConfigurationError, InvalidURI
         from pymongo.uri_parser import split_options
 
@@ -262,6 +263,11 @@ class MongoTarget:
                 split_options(options, validate=True, warn=False)
             _ = self._client
         except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:
+            if isinstance(error.__cause__, DNSException):
+                raise TransientError(
+                    f"MongoDB at {self._hosts()} was not found: {type(error.__cause__).__name__}",
+                    "Check the name in the URI, and that this machine's DNS answers.",
+                ) from None
             raise RefusedError(
                 f"The MongoDB URI cannot be used ({type(error).__name__})",
                 "Write it as mongodb://user:password@host:27017/?authSource=admin, with the user "
@@ -269,9 +275,11 @@ class MongoTarget:
             ) from None
 
     def _name(self, collection: str) -> str:
-        """The collection and its servers; only for a URI that was understood."""
-        hosts = self._uri.partition("://")[2].rpartition("@")[2].split("/")[0].split("?")[0]
-        return f"{self._database}.{collection} on MongoDB at {hosts}"
+        return f"{self._database}.{collection} on MongoDB at {self._hosts()}"
+
+    def _hosts(self) -> str:
+        """The servers; only for a URI that was understood."""
+        return self._uri.partition("://")[2].rpartition("@")[2].split("/")[0].split("?")[0]
 
 
 def _portions(ids: Sequence[DocumentId]) -> Iterator[list[DocumentId]]:

@@ -141,6 +141,14 @@ class TestReaching:
             MongoTarget(uri, "shop", timeout_seconds=0.5).marks("people", [1], [])
         assert not re.search("hunter|12345", in_full(failure))
 
+    def test_a_name_that_dns_does_not_know_is_told(self) -> None:
+        uri = "mongodb+srv://ann:hunter2@cluster.invalid/shop?appName=x"
+        with MongoTarget(uri, "shop", timeout_seconds=0.5) as target:
+            told = r"MongoDB at cluster\.invalid was not found"
+            with pytest.raises(TransientError, match=told) as failure:
+                target.marks("people", [1], [])
+            assert "hunter2" not in in_full(failure)
+
     def test_an_at_sign_in_an_option_may_be_encoded(self) -> None:
         uri = "mongodb://127.0.0.1:1/?appName=ann%40hunter2"
         with MongoTarget(uri, "shop", timeout_seconds=0.5) as target:
@@ -163,6 +171,7 @@ class TestReaching:
             lambda target: target.release("people", [Mark(1, {})]),
             lambda target: list(target.contents("people", [1])),
             lambda target: target.count("people", PEOPLE, "all"),
+            lambda target: target.count_outside("people", PEOPLE, ["all"]),
         ],
     )
     def test_every_use_fails_the_same_way_once_the_server_is_gone(self, use: Use) -> None:
