@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from portability_pipelines.catalog.archives import chosen, latest, read_manifest
-from portability_pipelines.domain.archive_ids import new_archive_id
 from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.manifest import MANIFEST_NAME, Manifest
 from portability_pipelines.domain.months import ALL
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.verify import newest_proof
+from portability_tests.archives import taken_ahead
 from portability_tests.conftest import MakeStore
 from portability_tests.workflows.walks import (
     SECRETS,
@@ -49,14 +49,6 @@ def clients(database: Path, store: Store) -> Manifest:
 
 def key_of(manifest: Manifest) -> str:
     return f"{manifest.prefix}/{MANIFEST_NAME}"
-
-
-def dated(store: Store, archive: Manifest, ahead: timedelta) -> str:
-    """The id of a copy of ``archive`` that was taken so far ``ahead`` of now."""
-    later = replace(archive, archive_id=new_archive_id(datetime.now(UTC) + ahead))
-    copied(store, archive, later.prefix)
-    replace_object(store, key_of(later), later.to_json())
-    return later.archive_id
 
 
 def copied(store: Store, archive: Manifest, prefix: str) -> None:
@@ -108,7 +100,7 @@ def test_an_archive_from_a_clock_that_was_ahead_is_not_taken_for_the_newest(
 ) -> None:
     first = clients(database, store)
     change(database)
-    ahead = dated(store, clients(database, store), timedelta(minutes=6))
+    ahead = taken_ahead(store, clients(database, store), timedelta(minutes=6)).archive_id
     change(database)
     written = export_whole(database, store)
 
@@ -124,11 +116,9 @@ def test_an_archive_from_a_clock_that_was_ahead_is_not_taken_for_the_newest(
 
 
 def test_clocks_may_differ_by_a_little(database: Path, store: Store) -> None:
-    ahead = dated(store, clients(database, store), timedelta(minutes=4))
-    newest = latest(store, "shop", "exports", "clients", ALL)
-    assert newest
-    assert newest.archive_id == ahead
-    assert newest_proof(store, newest).passed
+    ahead = taken_ahead(store, clients(database, store), timedelta(minutes=4))
+    assert latest(store, "shop", "exports", "clients", ALL) == ahead
+    assert newest_proof(store, ahead).passed
 
 
 def without_files(fields: Fields) -> None:

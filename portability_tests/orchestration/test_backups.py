@@ -13,12 +13,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from portability_pipelines.domain.archive_ids import new_archive_id
 from portability_pipelines.domain.manifest import MANIFEST_NAME, Manifest
 from portability_pipelines.domain.months import Month
 from portability_pipelines.stores.base import Store
 from portability_pipelines.stores.registry import open_store
-from portability_tests.archives import archives
+from portability_tests.archives import archives, taken_ahead
 from portability_tests.conftest import MakeStoreUrl
 from portability_tests.orchestration.databases import declared, definitions, failure, run
 
@@ -287,6 +286,29 @@ def test_a_damaged_manifest_stops_only_the_restore_of_its_own_archive(
     assert restored(archive_id=older.archive_id).success
 
 
+def test_a_backup_of_an_engine_that_a_later_release_brought_is_refused_in_one_line(
+    source: Path,
+    make_store_url: MakeStoreUrl,
+    staging_root: Path,
+    instance: dg.DagsterInstance,
+    open_month_key: str,
+    passphrase: str,
+) -> None:
+    url = make_store_url("local")
+    defs = definitions(declared(source), url)
+    assert run(defs, "shop_backup", instance, months=[open_month_key]).success
+    store = open_store(url, staging_root=staging_root)
+    (manifest,) = backups(store)
+    later = replace(manifest, source=replace(manifest.source, engine="oracle"))
+    Path(store.locate(f"{manifest.prefix}/{MANIFEST_NAME}")).write_bytes(later.to_json())
+    drilled = defs.resolve_job_def("backup_drill").execute_in_process(
+        instance=instance,
+        run_config={"ops": {"drill": {"config": {"database": "shop"}}}},
+        raise_on_error=False,
+    )
+    assert "There is no engine called 'oracle'. This release has: sqlite" in failure(drilled)
+
+
 def test_a_backup_that_another_from_a_wrong_clock_overshadows_is_not_verified(
     source: Path,
     make_store_url: MakeStoreUrl,
@@ -301,12 +323,8 @@ def test_a_backup_that_another_from_a_wrong_clock_overshadows_is_not_verified(
     assert run(defs, "shop_backup", instance, months=[open_month_key]).success
     store = open_store(url, staging_root=staging_root)
     (manifest,) = backups(store)
-    next_year = datetime.now(UTC) + timedelta(days=366)
-    ahead = replace(manifest, period=str(Month.of(next_year)), archive_id=new_archive_id(next_year))
-    place = Path(store.locate(ahead.prefix))
-    shutil.copytree(store.locate(manifest.prefix), place)
-    (place / MANIFEST_NAME).write_bytes(ahead.to_json())
-
+    year = timedelta(days=366)
+    ahead = taken_ahead(store, manifest, year, period=str(Month.of(datetime.now(UTC) + year)))
     result = run(defs, "shop_backup", instance, months=[open_month_key])
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
     assert not checks["verified"].passed

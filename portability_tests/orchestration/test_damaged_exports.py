@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -11,7 +12,7 @@ import dagster as dg
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.stores.base import Store
 from portability_pipelines.stores.registry import open_store
-from portability_tests.archives import archives
+from portability_tests.archives import archives, taken_ahead
 from portability_tests.conftest import MakeStoreUrl
 from portability_tests.orchestration.databases import declared, definitions, run, with_rechecks
 
@@ -58,6 +59,19 @@ def test_a_check_is_about_the_archive_that_was_reported_and_no_newer_one(
 
     (wrong,) = recheck(defs, instance)
     assert wrong.check_name == "equals_source"
+
+
+def test_an_export_that_another_from_a_wrong_clock_overshadows_is_not_proven(
+    source: Path, make_store_url: MakeStoreUrl, staging_root: Path, instance: dg.DagsterInstance
+) -> None:
+    url = make_store_url("local")
+    defs = definitions(declared(source), url)
+    assert run(defs, "shop_exports", instance, months=["2026-03-01"], assets=[KEY]).success
+    store = open_store(url, staging_root=staging_root)
+    ahead = taken_ahead(store, held(store)[0], timedelta(days=1))
+    (wrong,) = recheck(defs, instance)
+    assert wrong.check_name == "equals_source"
+    assert ahead.archive_id in str(wrong.description)
 
 
 def test_a_damaged_archive_fails_its_blocking_check_and_is_mended_by_running_again(
