@@ -178,7 +178,7 @@ def _passphrase() -> Passphrase | None:
     from portability_pipelines.filters.openpgp_keys import Passphrase
 
     secret = os.environ.get("PORTABILITY_PASSPHRASE")
-    if secret == "":
+    if secret is not None and not secret.strip():
         raise RefusedError(
             "PORTABILITY_PASSPHRASE is empty",
             "Set it to a generated secret, or unset it to do with the one that the demo made.",

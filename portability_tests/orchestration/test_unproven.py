@@ -139,16 +139,18 @@ def test_a_wrong_passphrase_fails_a_backup(
     assert {check.severity.value for check in checks.values() if check.blocking} == {"ERROR"}
 
 
+@pytest.mark.parametrize("empty", ["", " \t"])
 def test_a_passphrase_that_did_not_arrive_is_refused_though_the_demo_has_made_one(
     defs: dg.Definitions,
     instance: dg.DagsterInstance,
     open_month_key: str,
     private_home: Path,
     monkeypatch: pytest.MonkeyPatch,
+    empty: str,
 ) -> None:
     private_home.mkdir(exist_ok=True)
     (private_home / "passphrase").write_text("made-by-the-demo")
-    monkeypatch.setenv("PORTABILITY_PASSPHRASE", "")
+    monkeypatch.setenv("PORTABILITY_PASSPHRASE", empty)
     result = run(defs, "shop_backup", instance, months=[open_month_key])
     assert not result.success
     assert "PORTABILITY_PASSPHRASE is empty" in failure(result)
