@@ -85,6 +85,21 @@ def test_values_that_are_computed_count_though_the_database_is_small(tmp_path: P
     assert max(size for _, size in found) <= 2 * weights.BLOCK_BYTES
 
 
+def test_defaults_that_rows_do_not_hold_count_though_the_database_is_small(tmp_path: Path) -> None:
+    """Where a column is added, SQLite writes its default into none of the rows that are there."""
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (i INTEGER PRIMARY KEY)",
+        f"INSERT INTO t SELECT i FROM ({numbers(1500)})",
+        f"ALTER TABLE t ADD COLUMN b TEXT DEFAULT '{'x' * 100_000}'",
+        "UPDATE t SET b = '' WHERE i < 300 OR i > 1200",
+    )
+    with engine.snapshot() as snapshot:
+        found = list(sizes(snapshot))
+    assert sum(rows for rows, _ in found) == 2 * 1500
+    assert max(size for _, size in found) <= 2 * weights.BLOCK_BYTES
+
+
 def test_a_small_database_of_long_rows_is_read_in_small_batches(tmp_path: Path) -> None:
     engine = database(
         tmp_path,

@@ -17,7 +17,7 @@ from portability_pipelines.domain.tables import Column
 from portability_pipelines.engines.sqlite.adbc import BATCH_ROWS, Connection
 from portability_pipelines.engines.sqlite.expressions import balanced
 from portability_pipelines.engines.sqlite.scans import Scan
-from portability_pipelines.engines.sqlite.schema import identifier
+from portability_pipelines.engines.sqlite.schema import identifier, literal
 from portability_pipelines.formats.buffers import numbers
 
 BLOCK_BYTES = 16 << 20
@@ -66,21 +66,25 @@ class Weights:
     def _looks_light(self, connection: Connection, part: str) -> bool:
         """Whether a batch may be full, as far as a glance shows and the database is small.
 
-        What is computed when it is read may be more than the database holds.
+        What is computed when it is read may be more than the database holds, and so may defaults
+        of columns that were added later: no row that was there holds them.
         """
-        if any(column.generated for column in self._scan.selection.table.columns):
+        table = self._scan.selection.table
+        if any(column.generated for column in table.columns):
             return False
         glances = [
             f"SELECT {self._weight} AS weight {rows} LIMIT {_GLANCE_ROWS}"
             for rows in self._ends(part)
         ]
-        means = ", ".join(f"(SELECT avg(weight) FROM ({glance}))" for glance in glances)
+        seen = [f"(SELECT avg(weight) FROM ({glance}))" for glance in glances]
+        columns = f"pragma_table_info({literal(table.name)})"
+        seen.append(f"(SELECT total(octet_length(dflt_value)) FROM {columns})")
         (found,) = connection.rows(
-            f"SELECT page_count * page_size AS size, {means} "
+            f"SELECT page_count * page_size AS size, {', '.join(seen)} "
             "FROM pragma_page_count, pragma_page_size"
         )
-        size, *seen = found.values()
-        return bool(size <= SMALL_DATABASE_BYTES) and all(_is_light(mean or 0) for mean in seen)
+        size, *rows = found.values()
+        return bool(size <= SMALL_DATABASE_BYTES) and all(_is_light(each or 0) for each in rows)
 
     def _ends(self, part: str) -> list[str]:
         """Where the first and the last rows of ``part`` lie, whichever month they are of."""
