@@ -91,6 +91,23 @@ def test_a_document_whose_row_is_gone_is_warned_of(
     assert "1 stale documents" in str(check.description)
 
 
+def test_a_document_that_somebody_edited_fails_and_is_mended_as_advised(
+    defs: dg.Definitions, instance: dg.DagsterInstance, mongod_uri: str, tmp_path: Path
+) -> None:
+    assert run(defs, "shop_migration", instance, months=[MONTH]).success
+    with MongoClient[dict[str, Any]](mongod_uri) as client:
+        collection = client[f"shop_{abs(hash(tmp_path))}"]["chat_inquiry_information"]
+        edited = collection.find_one_and_update({}, {"$set": {"city": "Elsewhere"}})
+        result = run(defs, "shop_migration", instance, months=[MONTH])
+        (check,) = result.get_asset_check_evaluations()
+        assert (result.success, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+        assert "1 documents differ from their rows" in str(check.description)
+        assert "delete them, and migrate again" in str(check.metadata["advice"].value)
+        assert edited
+        collection.delete_one({"_id": edited["_id"]})
+    assert run(defs, "shop_migration", instance, months=[MONTH]).success
+
+
 @pytest.mark.parametrize(
     ("first_month", "month_column"), [(Month(2026, 4), "created_at"), (Month(2026, 3), None)]
 )
