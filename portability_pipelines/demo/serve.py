@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -40,18 +41,23 @@ def main() -> int:
     SIGHUP, which a closing terminal sends, stops it too, unless it was started with ``nohup``.
     """
     for number in STOPPING:
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+        if number != signal.SIGHUP or _heeds(number):
             signal.signal(number, _interrupt)
     console = Console()
     try:
         _serve(console)
     except KeyboardInterrupt:
-        console.step("stopped")
+        with suppress(OSError):  # the terminal may be gone
+            console.step("stopped")
         return 0
     except PortabilityError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 1
+
+
+def _heeds(number: signal.Signals) -> bool:
+    return signal.getsignal(number) != signal.SIG_IGN
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:
@@ -187,9 +193,17 @@ def _last(name: str) -> str:
 
 
 def _watch(children: Mapping[str, subprocess.Popen[bytes]], address: str, console: Console) -> None:
-    """Say once that the UI answers; raise ``PermanentError`` as soon as a child has ended."""
-    said = False
+    """Say once that the UI answers; raise ``PermanentError`` as soon as a child has ended.
+
+    A terminal that closes tells only who came first in it, which may be a make that waits for us.
+    So where we were in its foreground, its end is ours.
+    """
+    said, was_in_foreground = False, False
     while True:
+        in_foreground = _in_foreground()
+        if was_in_foreground and in_foreground is None and _heeds(signal.SIGHUP):
+            raise KeyboardInterrupt
+        was_in_foreground = bool(in_foreground)
         for name, child in children.items():
             if child.poll() is not None:
                 raise PermanentError(
@@ -200,6 +214,14 @@ def _watch(children: Mapping[str, subprocess.Popen[bytes]], address: str, consol
             said = True
             console.step(f"{address} answers; Ctrl-C stops everything")
         time.sleep(POLL_SECONDS)
+
+
+def _in_foreground() -> bool | None:
+    """Whether what is typed in our terminal is for us; None where there is no terminal any more."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError as error:
+        return None if error.errno == errno.EIO else False
 
 
 def _answers(address: str) -> bool:

@@ -26,6 +26,18 @@ from portability_tests.servers import free_ports
 IN_BACKGROUND = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
 WITH_NOHUP = ("sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh")
 
+# Alone in a terminal, as make is in a new window of tmux: it hears SIGHUP and tells nobody. What it
+# starts in the background, or with nohup, is to outlive the terminal.
+IN_TERMINAL = ("setsid", "--ctty", "sh", "-c", 'trap : HUP; "$@"', "sh")
+IN_TERMINALS_BACKGROUND = (
+    "setsid",
+    "--ctty",
+    "bash",
+    "-c",
+    'trap : HUP; set -m; "$@" & wait; wait',
+    "sh",
+)
+
 RUN_SECONDS = 120
 
 pytestmark = pytest.mark.usefixtures("mongod_uri")
@@ -39,13 +51,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> ProjectCopy:
 
 @contextmanager
 def serving(
-    project: ProjectCopy, port: int, shell: Sequence[str] = IN_BACKGROUND
+    project: ProjectCopy,
+    port: int,
+    shell: Sequence[str] = IN_BACKGROUND,
+    stdin: int = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[str]]:
     """Serve on ``port``, and end all of it whatever the test finds."""
     process = subprocess.Popen(
         [*shell, sys.executable, "-m", "portability_pipelines.demo.serve"],
         cwd=project.folder,
         env={**project.environment, "PORT": str(port)},
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -98,6 +114,24 @@ def test_it_answers_until_it_is_told_to_stop_and_leaves_nothing_behind(
         assert "mongod" in commands
         process.send_signal(number)
         assert process.wait() == 0
+    assert nothing_is_left(project.folder), working_in(project.folder)
+
+
+@pytest.mark.parametrize(
+    ("shell", "stops"), [(IN_TERMINAL, True), (IN_TERMINALS_BACKGROUND, False)]
+)
+def test_it_stops_with_the_terminal_whose_foreground_it_is_in(
+    project: ProjectCopy, shell: Sequence[str], stops: bool
+) -> None:
+    (port,) = free_ports(1)
+    terminal, stdin = os.openpty()
+    with serving(project, port, shell, stdin) as process:
+        os.close(stdin)
+        wait_for(process, f"http://127.0.0.1:{port} answers")
+        os.close(terminal)
+        assert eventually(lambda: process.poll() is not None, 30 if stops else 3) == stops
+        if not stops:
+            subprocess.run(shlex.split(refusal(project).partition("end it first: ")[2]), check=True)
     assert nothing_is_left(project.folder), working_in(project.folder)
 
 
