@@ -7,12 +7,14 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
+from portability_pipelines.domain.errors import TransientError
 from portability_pipelines.engines.base import Frozen
 from portability_pipelines.engines.sqlite import copying
 from portability_pipelines.engines.sqlite.engine import SqliteEngine
@@ -134,6 +136,58 @@ def test_the_log_of_a_database_is_found_by_a_link_to_it(tmp_path: Path) -> None:
     link.symlink_to(tmp_path / "app.sqlite")
     with SqliteEngine(link, tmp_path / "scratch").freeze() as frozen:
         assert content(frozen, tmp_path) == ("ok", {7})
+
+
+@pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
+@pytest.mark.parametrize("opened", [SqliteEngine.snapshot, SqliteEngine.freeze])
+def test_what_was_committed_before_the_time_of_a_snapshot_is_in_it(
+    tmp_path: Path, wal: bool, opened: Callable[[SqliteEngine], AbstractContextManager[Any]]
+) -> None:
+    """Whenever the clock is read, somebody commits just before, unless a lock keeps him from it."""
+    database(tmp_path, "CREATE TABLE t (n INTEGER)", wal=wal)
+    path = tmp_path / "app.sqlite"
+    committed: dict[datetime, int] = {}
+
+    def clock() -> datetime:
+        before = max(committed.values(), default=0)
+        insert = [sys.executable, "-c", COMMIT, str(path), "INSERT INTO t VALUES (1)"]
+        done = subprocess.run(insert, capture_output=True, check=False)
+        assert done.returncode == 0 or b"locked" in done.stderr
+        now = datetime.now(UTC)
+        committed[now] = before + (done.returncode == 0)
+        return now
+
+    with opened(SqliteEngine(path, tmp_path / "scratch", clock)) as made:
+        snapshot = made.snapshot if isinstance(made, Frozen) else made
+        assert snapshot.values(table_named(snapshot, "t")).rows >= committed[snapshot.taken_at]
+    assert max(committed.values()) >= 1
+
+
+@pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])
+def test_a_file_that_is_copied_over_while_it_is_held_still_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wal: bool
+) -> None:
+    """What keeps to no locks, as dd and rsync --inplace do not, mixes two databases."""
+    engine = database(tmp_path, *FILLED, wal=wal)
+    path = tmp_path / "app.sqlite"
+    os.utime(path, (0, 0))
+
+    def copied_over() -> None:
+        with path.open("r+b") as file:
+            file.write(file.read(4096))
+
+    if not wal:
+        write = copying._write
+
+        def disturbed_write(source: BinaryIO, target: Path) -> None:
+            write(source, target)
+            copied_over()
+
+        monkeypatch.setattr(copying, "_write", disturbed_write)
+    with pytest.raises(TransientError, match="written to while it was read"):  # noqa: SIM117
+        with engine.freeze():
+            copied_over()
+    assert not list((tmp_path / "scratch").glob("*"))
 
 
 @pytest.mark.parametrize("wal", [True, False], ids=["wal", "rollback"])

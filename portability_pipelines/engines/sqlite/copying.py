@@ -16,29 +16,36 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import ExitStack, closing
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from portability_pipelines.engines.sqlite.adbc import reading_failed
 
+Clock = Callable[[], datetime]
+
 CHUNK_BYTES = 1 << 20
 _HEADER_BYTES = 32
 
 
-def copy_pinned(path: Path, target: Path, held: ExitStack) -> None:
+def copy_pinned(path: Path, target: Path, held: ExitStack, clock: Clock) -> datetime:
     """Copy ``path``, on which the caller holds a read transaction, to ``target``.
 
-    ``target`` is then a database at the commit that the transaction sees or at a later one.
-    ``held`` must end after the transaction.
+    ``target`` is then a database at the commit that the transaction sees or at a later one. What
+    was committed before the time that is given is in it. ``held`` must end after the transaction.
     """
+    taken_at = clock()
     _write(held.enter_context(path.open("rb", buffering=0)), target)
     if log_bytes(path):
-        _copy_log(held.enter_context(_log_of(path).open("rb", buffering=0)), _log_of(target))
+        log = held.enter_context(_log_of(path).open("rb", buffering=0))
+        taken_at = _copy_log(log, _log_of(target), clock)
         try:
             _put_together(target)
         except sqlite3.Error as error:
             raise reading_failed(path, error) from error
+    return taken_at
 
 
 def log_bytes(path: Path) -> int:
@@ -49,12 +56,14 @@ def log_bytes(path: Path) -> int:
         return 0
 
 
-def _copy_log(log: BinaryIO, target: Path) -> None:
-    header = _header(log)
+def _copy_log(log: BinaryIO, target: Path, clock: Clock) -> datetime:
+    header, taken_at = _header(log), clock()
     _write(log, target)
     if _header(log) != header:
         # Once only: the new log stays, as it cannot be checkpointed while the reader is there.
+        taken_at = clock()
         _write(log, target)
+    return taken_at
 
 
 def _header(log: BinaryIO) -> bytes:

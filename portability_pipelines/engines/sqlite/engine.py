@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from portability_pipelines.engines.sqlite.adbc import (
     naming,
     only_library,
 )
-from portability_pipelines.engines.sqlite.copying import copy_pinned, log_bytes
+from portability_pipelines.engines.sqlite.copying import Clock, copy_pinned, log_bytes
 from portability_pipelines.engines.sqlite.labels import labels
 from portability_pipelines.engines.sqlite.periods import UNIT
 from portability_pipelines.engines.sqlite.records import SqliteRecords
@@ -143,7 +143,7 @@ class SqliteEngine:
         self,
         path: Path,
         scratch: Path,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = lambda: datetime.now(UTC),
     ) -> None:
         # SQLite keeps the log beside the file that a link leads to.
         self._path = Path(os.path.realpath(path))
@@ -170,18 +170,19 @@ class SqliteEngine:
         Under the read transaction the log may grow, but nobody may write to the file, as a reader
         who needs nothing of the log depends on it.
         """
-        with self._pinned() as (live, held, before):
+        with self._pinned() as (live, held, pinned):
             if live.logged and not log_bytes(self._path):
                 content = held.enter_context(self._path.open("rb", buffering=0))
-                self._require_still(before)
-                yield Frozen(live, content, self._path.stat().st_size)
+                self._require_same(pinned)
+                yield Frozen(live, content, pinned.st_size)
+                self._require_unwritten(pinned)
                 return
         with self._copied() as (copy, path), path.open("rb", buffering=0) as content:
             yield Frozen(copy, content, path.stat().st_size)
 
     @contextmanager
     def _pinned(self) -> Iterator[tuple[SqliteSnapshot, ExitStack, os.stat_result]]:
-        """A view of the live file, a stack for what must be closed after it, and which file it is.
+        """A view of the live file, a stack for what must be closed after it, and the file as it is.
 
         A descriptor of the file that is closed drops the locks that this process has on it
         (https://www.sqlite.org/howtocorrupt.html, section 2.2).
@@ -194,25 +195,37 @@ class SqliteEngine:
                 closing(Connection(self._path, immutable=False)) as pinned,
                 closing(Connection(self._path, immutable=False)) as other,
             ):
-                same = pinned.begin_with(other)
-                self._require_still(before)
+                # A commit between this and the transaction is seen, and not the other way round.
                 taken_at = self._clock()
+                same = pinned.begin_with(other)
+                self._require_same(before)
                 snapshot = SqliteSnapshot((pinned, other) if same else (pinned,), taken_at)
-                yield snapshot, held, before
+                yield snapshot, held, self._path.stat()
 
     @contextmanager
     def _copied(self) -> Iterator[tuple[SqliteSnapshot, Path]]:
         """A view of a copy, and where it lies; it has the name that errors are to tell."""
         with working_folder(self._scratch, "frozen-") as folder:
             copy = folder / self._path.name
-            with self._pinned() as (_, held, before):
-                copy_pinned(self._path, copy, held)
-                self._require_still(before)
-            taken_at = self._clock()
+            with self._pinned() as (live, held, pinned):
+                taken_at = copy_pinned(self._path, copy, held, self._clock)
+                self._require_same(pinned)
+                if not live.logged:
+                    self._require_unwritten(pinned)
             with frozen_snapshot(copy, taken_at) as snapshot:
                 yield snapshot, copy
 
-    def _require_still(self, before: os.stat_result) -> None:
+    def _require_unwritten(self, pinned: os.stat_result) -> None:
+        """Refuse where the file was written to though a transaction keeps every SQLite from it."""
+        now = self._path.stat()
+        if (now.st_mtime_ns, now.st_size) != (pinned.st_mtime_ns, pinned.st_size):
+            raise TransientError(
+                f"{self._path.name} was written to while it was read, by something other than "
+                "SQLite, which keeps to its locks",
+                "Let nobody copy another file over it while it is in use; then try again.",
+            )
+
+    def _require_same(self, before: os.stat_result) -> None:
         """Refuse where the path has come to lead to another file than ``before``."""
         if not self._path.exists() or not os.path.samestat(before, self._path.stat()):
             raise TransientError(
