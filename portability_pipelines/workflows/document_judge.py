@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -96,12 +96,14 @@ class Judge:
         keys = [row.unique_key for row in storable if row.unique_key]
         marks = self._target.marks(self._collection, [row.id for row in storable], keys)
         holding = {m.unique_key: m for m in marks if m.unique_key and m.is_from(self._origin)}
-        rivals = {
-            row.unique_key: holding[row.unique_key]
+        in_the_way = [
+            (row, mark)
             for row in storable
-            if row.unique_key in holding and holding[row.unique_key].id != row.id
-        }
-        gone = self._gone(rivals)
+            if (mark := holding.get(row.unique_key or "")) and mark.id != row.id
+        ]
+        gone = {m.unique_key: m for row, m in in_the_way if m.unique_key and _was_of(m, row)}
+        rivals = {m.id: m for _, m in in_the_way if m.unique_key not in gone}
+        gone |= {m.unique_key: m for m in self._survivors.gone([*rivals.values()]) if m.unique_key}
         holders = {key: mark.id for key, mark in holding.items() if key not in gone}
         return Stored(
             self._origin, self._taken_at, {mark.id: mark for mark in marks}, holders, gone
@@ -120,10 +122,6 @@ class Judge:
         self._target.release(self._collection, ours)
         return self.look(rows)
 
-    def _gone(self, rivals: Mapping[str, Mark]) -> dict[str, Mark]:
-        found = self._survivors.gone(list(rivals.values())) if rivals else []
-        return {mark.unique_key: mark for mark in found if mark.unique_key}
-
 
 def _belongs_to_another(mark: Mark) -> str:
     owner = "a document that is not from this table"
@@ -131,6 +129,13 @@ def _belongs_to_another(mark: Mark) -> str:
         table = mark.metadata.get("source_table")
         owner = f"a document from the table {table} of the database {mark.database}"
     return f"its _id belongs to {owner}; give this table a collection of its own"
+
+
+def _was_of(mark: Mark, row: Row) -> bool:
+    """Whether ``row`` had the document when its period, or the key of its table, was another."""
+    same = mark.metadata.get("content_hash") == row.metadata["content_hash"]
+    names = ("period", "original_sqlite_id")
+    return same and any(mark.metadata.get(name) != row.metadata[name] for name in names)
 
 
 def _says_the_same(mark: Mark, row: Row) -> bool:

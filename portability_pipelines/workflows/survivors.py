@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from portability_pipelines.domain.documents import (
     DocumentId,
@@ -11,6 +12,7 @@ from portability_pipelines.domain.documents import (
     keyed_id,
     unique_key,
 )
+from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.tables import Table
 from portability_pipelines.engines.base import StoredRecords
 from portability_pipelines.engines.documents import Document, DocumentTarget, Mark
@@ -25,7 +27,8 @@ Held = set[tuple[DocumentId, str | None]]
 class Survivors:
     """Compares documents with the rows of one snapshot that they came from.
 
-    A row is found by its primary key, or, where that names nothing, by its whole content.
+    A row is found by its primary key, or, where that names nothing, by its whole content, which
+    has to be stored in the same bytes: a row that would have another document now keeps none.
     """
 
     def __init__(
@@ -54,18 +57,22 @@ class Survivors:
         contents = self._target.contents(self._collection, [mark.id for mark in marks])
         held: Held = set()
         for portion in _portions(contents):
-            documents = {key: self._target.decode(content) for key, content in portion}
-            held |= self._held(documents, unique_keys)
+            held |= self._held(dict(portion), unique_keys)
         return [mark for mark in marks if (mark.id, mark.unique_key) not in held]
 
     def _held(
-        self, documents: dict[DocumentId, Document], unique_keys: dict[DocumentId, str | None]
+        self, contents: dict[DocumentId, bytes], unique_keys: dict[DocumentId, str | None]
     ) -> Held:
+        documents = {name: self._target.decode(content) for name, content in contents.items()}
         keys = {name: self._values(self._table.key, each) for name, each in documents.items()}
         named = [key for key in keys.values() if key and None not in key]
         unnamed = [name for name, key in keys.items() if not key or None in key]
         found = self._by_content([self._values(self._names, documents[name]) for name in unnamed])
-        known = {(name, key) for name in unnamed if (key := unique_keys[name]) in found}
+        known = {
+            (name, unique_keys[name])
+            for name in unnamed
+            if (contents[name], unique_keys[name]) in found
+        }
         return self._by_key(named) | known
 
     def _values(self, columns: Sequence[str], document: Document) -> tuple[Value, ...]:
@@ -78,10 +85,16 @@ class Survivors:
             (keyed_id(self._table.name, row[:width]), self._unique_key(row[width:])) for row in rows
         }
 
-    def _by_content(self, contents: list[tuple[Value, ...]]) -> set[str | None]:
-        """The unique keys of the rows that say what ``contents`` say."""
-        rows = self._find(self._names, contents, self._unique_by)
-        return {self._unique_key(row) for row in rows}
+    def _by_content(self, contents: list[tuple[Value, ...]]) -> set[tuple[bytes, str | None]]:
+        """The stored form and the unique key of the rows that say what ``contents`` say."""
+        places = [self._names.index(name) for name in self._unique_by]
+        found = set()
+        for row in self._find(self._names, contents, self._names):
+            fields = dict(zip(self._fields.values(), row, strict=True))
+            with suppress(PermanentError):  # what cannot be stored has no document
+                unique = self._unique_key([row[place] for place in places])
+                found.add((self._target.encode(fields), unique))
+        return found
 
     def _find(
         self, columns: Sequence[str], values: list[tuple[Value, ...]], wanted: Sequence[str]

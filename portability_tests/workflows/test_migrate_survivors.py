@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from portability_pipelines.domain.months import Period
-from portability_pipelines.domain.tables import Selection
+from portability_pipelines.domain.months import ALL, UNDATED, Period
+from portability_pipelines.domain.tables import Selection, Table
 from portability_pipelines.workflows.migrate import MigrationCounts
 from portability_pipelines.workflows.verify_migration import Verification
 from portability_tests.workflows.memory_records import Values, table
@@ -105,6 +105,40 @@ class TestKeysThatChangeHands:
         assert counted(same[OTHER]) == {"duplicates": 1}
         gone = place.migrate(LOG, {OTHER: [(None, "A@x")]}, **told, elsewhere=[("Anna", "a@x")])
         assert counted(gone[OTHER]) == {"inserted": 1}
+
+
+class TestRowsThatGetAnotherName:
+    """A row that no key names is called after its content and period, and may be called anew."""
+
+    ROWS: Sequence[Values] = [("Ann", "a@x"), ("Bea", "b@x")]
+
+    def outcome(self, place: Place, source: Table, rows: Rows) -> dict[str, int]:
+        """What becomes of the rows of one period, once they are proven and settled."""
+        ((period, counts),) = place.migrate(source, rows, unique_by=UNIQUE).items()
+        assert place.verify(source, rows, unique_by=UNIQUE)[period].problems(counts) == []
+        again = place.migrate(source, rows, unique_by=UNIQUE)[period]
+        assert counted(again) == {"unchanged": len(rows[period])}
+        return counted(counts)
+
+    @pytest.mark.parametrize(("before", "after"), [(UNDATED, MONTH), (ALL, MONTH), (MONTH, ALL)])
+    def test_a_row_whose_period_is_another_now_is_no_duplicate_of_itself(
+        self, place: Place, before: Period, after: Period
+    ) -> None:
+        self.outcome(place, LOG, {before: list(self.ROWS)})
+        assert self.outcome(place, LOG, {after: list(self.ROWS)}) == {"inserted": 2}
+        assert place.verify(LOG, {before: []}, unique_by=UNIQUE)[before].stale == 2
+
+    def test_nor_is_one_whose_table_lost_its_key(self, place: Place) -> None:
+        keyed = table("log", ("name",), name="text", email="text")
+        self.outcome(place, keyed, {MONTH: list(self.ROWS)})
+        assert self.outcome(place, LOG, {MONTH: list(self.ROWS)}) == {"inserted": 2}
+
+    def test_nor_is_one_whose_table_has_another_column_now(self, place: Place) -> None:
+        self.outcome(place, LOG, {MONTH: list(self.ROWS)})
+        wider = table("log", name="text", email="text", note="text")
+        rows: Rows = {MONTH: [(*row, None) for row in self.ROWS]}
+        assert self.outcome(place, wider, rows) == {"inserted": 2}
+        assert place.verify(wider, rows, unique_by=UNIQUE)[MONTH].stale == 2
 
 
 class TestVerification:
