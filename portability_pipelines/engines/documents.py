@@ -107,4 +107,4 @@ class DocumentTarget(Protocol):
         """How many documents came from ``period`` of ``origin``."""
 
     def count_outside(self, collection: str, origin: Origin, periods: Sequence[Period]) -> int:
-        """How many documents came from ``origin``, and from none of its ``periods``."""
+        """How many documents of the origin's database came from other tables or other periods."""

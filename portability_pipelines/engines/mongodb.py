@@ -24,6 +24,7 @@ from portability_pipelines.engines.documents import (
 )
 
 if TYPE_CHECKING:
+    from bson.codec_options import CodecOptions
     from pymongo import MongoClient, ReplaceOne, UpdateOne
     from pymongo.collection import Collection
     from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
@@ -126,7 +127,7 @@ class MongoTarget:
         """The fields that ``encode`` made ``content`` of."""
         import bson
 
-        return dict(bson.decode(content))
+        return dict(bson.decode(content, self._every_date))
 
     def marks(
         self, collection: str, ids: Sequence[DocumentId], unique_keys: Sequence[str]
@@ -197,10 +198,20 @@ class MongoTarget:
             return self._collection(collection).count_documents({**_from(origin), PERIOD: period})
 
     def count_outside(self, collection: str, origin: Origin, periods: Sequence[Period]) -> int:
-        """How many documents came from ``origin``, and from none of its ``periods``."""
-        others = {**_from(origin), PERIOD: {"$nin": list(periods)}}
+        """How many documents of the origin's database came from other tables or other periods."""
+        periods_no_more = {**_from(origin), PERIOD: {"$nin": list(periods)}}
+        other_table = {"$exists": True, "$ne": origin.table}
+        tables_no_more = {SOURCE_TABLE: other_table, SOURCE_DATABASE: origin.database}
         with self._translated("Counting in", collection):
-            return self._collection(collection).count_documents(others)
+            either = {"$or": [periods_no_more, tables_no_more]}
+            return self._collection(collection).count_documents(either)
+
+    @cached_property
+    def _every_date(self) -> CodecOptions[Document]:
+        """Decodes dates that Python has not, which others may have written."""
+        from bson.codec_options import CodecOptions, DatetimeConversion
+
+        return CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 
     def _collection(self, name: str) -> Collection[Document]:
         from pymongo import ReadPreference, WriteConcern

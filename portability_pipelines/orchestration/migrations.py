@@ -43,11 +43,11 @@ _LEFT_OUT = {
     "done: what it wrote stays.",
     "texts that are not UTF-8, written as X'..'": "A document holds UTF-8 only: correct such texts "
     "in the source, or take them from an export.",
-    "stale documents": "Stale documents are of rows that the source has no more: delete them, or "
-    "drop the collection and migrate again.",
-    "documents of former periods": "Documents of former periods were migrated when the table had "
-    "another first_month or month_column, and are no more in what is migrated now: delete them, or "
-    "drop the collection and migrate again.",
+    "stale documents": "Stale documents are of rows that the source has no more, or has in another "
+    "month now. Migrate every month again; delete what is stale then.",
+    "documents of former declarations": "Documents of former declarations are from when the table "
+    "had another first_month, month_column or name. Migrate every month again; delete what is left "
+    "of them then, or drop the collection first.",
 }
 
 

@@ -29,8 +29,9 @@ class Verification:
     metadata name them; ``changed`` rows have one that differs; ``absent`` rows have none and are no
     ``duplicates``.
     ``superseded`` rows have one that a newer snapshot wrote, or that holds their unique key.
-    ``stale`` documents came from rows that the source no longer has, or has as duplicates now.
-    ``forgotten`` ones came from a period that the table is not divided into any more.
+    ``stale`` documents of the period came from rows that it no longer has, or has as duplicates.
+    ``forgotten`` ones came from a period that the table is not divided into any more, or from when
+    it had another name.
     ``samples`` names the first changed and absent rows.
     """
 

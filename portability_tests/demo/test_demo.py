@@ -244,7 +244,7 @@ def test_rows_that_are_gone_or_rejected_are_warned_of_and_fail_nothing(
     warnings = again.stdout[again.stdout.index("Warnings") :].splitlines()[1:4]
     assert warnings[0] == "  mongodb/notes: all: 1 rows rejected, 1 stale documents"
     assert warnings[1].startswith("  Why rows were rejected is told by 'skipped'")
-    assert warnings[2].startswith("  Stale documents are of rows that the source has no more: ")
+    assert warnings[2].startswith("  Stale documents are of rows that the source has no more, ")
 
 
 @pytest.mark.parametrize("content", [None, b"certainly not a database " * 100])

@@ -260,6 +260,20 @@ class TestStoring:
         assert target.count("people", PEOPLE, "a") == 2
         assert target.count("people", Origin("shop", "orders"), "a") == 0
 
+    def test_counted_outside_are_other_periods_and_other_tables_of_the_database(
+        self, target: MongoTarget
+    ) -> None:
+        described: list[dict[str, str]] = [
+            {"period": "a"},
+            {"period": "b"},
+            {"period": "a", "source_table": "persons"},
+            {"period": "a", "source_table": "persons", "source_database": "other"},
+        ]
+        target.write("people", [document(n, **told) for n, told in enumerate(described)], [])
+        assert target.count_outside("people", PEOPLE, ["a"]) == 2
+        assert target.count_outside("people", PEOPLE, ["a", "b"]) == 1
+        assert target.count_outside("people", Origin("other", "persons"), ["a"]) == 0
+
     @pytest.mark.parametrize("fields", [{"n": 2**63}, {"text": "\ud800"}, {"a\0b": 1}])
     def test_what_bson_cannot_hold_is_said_without_the_value(
         self, target: MongoTarget, fields: Document

@@ -141,7 +141,7 @@ def test_documents_of_periods_that_are_declared_no_more_are_warned_of(
     now = made(first_month, month_column)
     (check,) = run(now, "shop_whole_migration", instance).get_asset_check_evaluations()
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "2 documents of former periods" in str(check.description)
+    assert "2 documents of former declarations" in str(check.description)
     assert "first_month" in str(check.metadata["advice"].value)
 
 

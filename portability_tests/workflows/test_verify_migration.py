@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from bson.datetime_ms import DatetimeMS
 
 from portability_pipelines.domain.months import Period
 from portability_pipelines.workflows.migrate import MigrationCounts
@@ -68,6 +69,7 @@ class TestVerification:
             {"$set": {"name": "Bobby"}},
             {"$set": {"email": ""}},
             {"$set": {"id": 2.0}},
+            {"$set": {"name": DatetimeMS(2**60)}},
             {"$set": {"more": 1}},
             {"$unset": {"email": ""}},
             {"$rename": {"email": "mail"}},
