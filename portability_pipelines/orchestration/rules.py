@@ -45,7 +45,10 @@ def require_sound(database: Database, now: datetime) -> None:
 
 
 def require_apart(databases: Sequence[Database]) -> None:
-    """Refuse two databases that would have one name, one job or one collection."""
+    """Refuse two databases that would have one name, one job or one collection.
+
+    Names are told apart by more than upper and lower case: folders of the store have them.
+    """
     owners: dict[str, Database] = {}
     spelled: dict[str, str] = {}
     for database in databases:
@@ -58,7 +61,8 @@ def require_apart(databases: Sequence[Database]) -> None:
                 "Write both in the same way, or give one of them another name.",
             )
         for attribute, claim, advice in _claims(database):
-            owner = owners.setdefault(claim, database)
+            key = claim.lower() if attribute == "name" else claim
+            owner = owners.setdefault(key, database)
             if owner is not database:
                 place = owner.places.get(attribute)
                 declared = f", declared in {place}" if place else ""

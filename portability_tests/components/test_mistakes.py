@@ -154,6 +154,7 @@ def test_names_that_are_no_collection_may_be_exported(load: Load) -> None:
     ("first", "second", "line", "claim"),
     [
         ("x", "x", 3, "the name 'x'"),
+        ("x", "X", 3, "the name 'X'"),
         ("x", "x_whole", 3, "the job 'x_whole_exports'"),
         ("x", "y", 19, "the collection shop.orders"),
     ],
