@@ -80,7 +80,8 @@ class UnreadableHereError(PermanentError):
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(
             message,
-            "Leave that table out: it needs what only the application brings, or what was dropped.",
+            "Leave that table out: it needs what only the application brings or what was dropped, "
+            "or a generated column of it cannot be computed.",
         )
         self.reason = reason
 

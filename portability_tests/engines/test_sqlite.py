@@ -383,6 +383,18 @@ def test_connections_to_two_files_are_not_taken_for_one_view(
         pass
 
 
+def test_a_schema_that_is_wrong_about_something_locked_is_no_lock(tmp_path: Path) -> None:
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (n)",
+        "CREATE INDEX user_is_locked ON t (n)",
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_schema SET sql = 'CREATE INDEX user_is_locked ON t (' WHERE type = 'index'",
+    )
+    with pytest.raises(PermanentError, match="malformed database schema"), engine.snapshot():
+        pass
+
+
 def test_a_path_need_not_be_utf8(tmp_path: Path) -> None:
     database(tmp_path, "CREATE TABLE t (n INTEGER)", "INSERT INTO t VALUES (7)", wal=False)
     path = tmp_path / os.fsdecode(b"caf\xe9 100% #1?.sqlite")

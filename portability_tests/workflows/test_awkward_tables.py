@@ -82,6 +82,16 @@ AWKWARD = {
         "INSERT INTO awkward VALUES ('x', '2026-01-05')",
         "no such collation sequence: german",
     ),
+    "generated column of broken JSON": (
+        ("CREATE TABLE awkward (n TEXT)", "INSERT INTO awkward VALUES ('{broken')"),
+        "ALTER TABLE awkward ADD COLUMN a TEXT AS (json_extract(n, '$.a')) VIRTUAL",
+        "malformed JSON",
+    ),
+    "generated column that overflows": (
+        ("CREATE TABLE awkward (n INTEGER)", f"INSERT INTO awkward VALUES ({-(2**63)})"),
+        "ALTER TABLE awkward ADD COLUMN a INTEGER AS (abs(n)) VIRTUAL",
+        "integer overflow",
+    ),
     "column whose name is not UTF-8": (
         (
             "CREATE TABLE awkward (n TEXT, cafe TEXT)",

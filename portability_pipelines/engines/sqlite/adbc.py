@@ -8,6 +8,7 @@ process: closing a descriptor in one drops the POSIX locks of the other
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -161,7 +162,7 @@ def driver_version() -> str:
 
 _ADVICE = {
     "not a database": "Point the database's path at an SQLite file.",
-    "malformed": "The file is damaged; restore a backup of it or run sqlite3's .recover on it.",
+    "image is malformed": "The file is damaged; restore a backup of it or run sqlite3's .recover on it.",
     "unable to open": "Check that the file exists and that this user may read it and its folder.",
     "disk is full": "Free space on the disk of the project's private folder.",
     "readonly": "An application left it mid-transaction: open it once with that application. Or it "
@@ -184,6 +185,20 @@ _MISSING = (
 )
 """What SQLite says of statements that are wrong here, not of files that are."""
 
+_NOT_COMPUTED = (
+    "ESCAPE expression must be",
+    "JSON cannot hold BLOB",
+    "LIKE or GLOB pattern too complex",
+    "bad JSON path",
+    "integer overflow",
+    "labels must be TEXT",
+    "malformed JSON",
+    "non-deterministic use of",
+)
+"""What SQLite says where a generated column has no value: we ask nothing else that could fail so."""
+
+_HELD = re.compile(r"database( table| schema)? is (locked|busy)")
+
 
 @contextmanager
 def naming(table: str) -> Iterator[None]:
@@ -199,9 +214,9 @@ def reading_failed(path: Path, error: Exception) -> PermanentError | TransientEr
     """What to raise for a database error met while reading ``path``."""
     text = str(error).split("\n", maxsplit=1)[0]
     message = f"Reading the SQLite database {path.name} failed: {text}"
-    if any(mark in text for mark in _MISSING):
+    if any(mark in text for mark in (*_MISSING, *_NOT_COMPUTED)):
         return UnreadableHereError(message, text.partition(" query: ")[2] or text)
-    if "locked" in text or "busy" in text:
+    if _HELD.search(text):
         return TransientError(message, "Another process holds it; try again in a moment.")
     advice = next((a for mark, a in _ADVICE.items() if mark in text), None)
     return PermanentError(message, advice or "Check the file with sqlite3's PRAGMA quick_check.")
