@@ -24,7 +24,7 @@ _NARROWEST = 4096
 def source(selection: Selection, *, within: str = EVERYTHING, scanned: bool = False) -> str:
     """``FROM .. WHERE ..`` of a selection; ``scanned`` keeps it off every index."""
     table = selection.table
-    hint = " NOT INDEXED" if scanned and table.order_by else ""
+    hint = " NOT INDEXED" if scanned else ""
     where = " AND ".join(part for part in (condition(selection), within) if part)
     return f"FROM {identifier(table.name)}{hint}" + (f" WHERE {where}" if where else "")
 
