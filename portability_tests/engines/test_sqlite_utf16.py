@@ -44,6 +44,30 @@ def test_rows_are_found_by_their_texts(tmp_path: Path, encoding: str) -> None:
     assert [text for batch in batches for text in batch.column("a").to_pylist()] == TEXTS
 
 
+@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize("encoding", ["UTF-8", "UTF-16le", "UTF-16be"])
+def test_a_date_with_a_letter_in_its_month_is_undated_and_of_no_month(
+    tmp_path: Path, encoding: str, indexed: bool
+) -> None:
+    """In the bytes of UTF-16le these letters lie between the digits 1 and 2, and after 9."""
+    engine = database(
+        tmp_path,
+        f"PRAGMA encoding = '{encoding}'",
+        "CREATE TABLE t (at TEXT, n INTEGER)",
+        "INSERT INTO t VALUES ('2026-01-06', 1), ('2026-0ı-05', 2), ('2026-0Ĺ', 3), ('2026-09', 4)",
+        *(["CREATE INDEX t_at ON t (at)"] if indexed else []),
+        wal=False,
+    )
+    months = (Month(2026, 1), Month(2026, 9))
+    with engine.snapshot() as snapshot:
+        month = MonthColumn("at")
+        table = table_named(snapshot, "t")
+        found = [read_all(snapshot, Selection(table, month, (each,))) for each in months]
+        found.append(read_all(snapshot, Selection(table, month, months, undated=True)))
+    numbers = [[n for _, n in rows] for each in found for rows in each.values()]
+    assert numbers == [[1], [4], [2, 3]]
+
+
 def test_what_looks_like_bytes_is_found_as_it_is(tmp_path: Path) -> None:
     """Bytes that are no text in UTF-8 may well be one in UTF-16."""
     engine = database(

@@ -162,7 +162,7 @@ def driver_version() -> str:
 
 _ADVICE = {
     "not a database": "Point the database's path at an SQLite file.",
-    "image is malformed": "The file is damaged; restore a backup of it or run sqlite3's .recover on it.",
+    "is malformed": "The file is damaged; restore a backup of it or run sqlite3's .recover on it.",
     "unable to open": "Check that the file exists and that this user may read it and its folder.",
     "disk is full": "Free space on the disk of the project's private folder.",
     "readonly": "An application left it mid-transaction: open it once with that application. Or it "
@@ -195,7 +195,7 @@ _NOT_COMPUTED = (
     "malformed JSON",
     "non-deterministic use of",
 )
-"""What SQLite says where a generated column has no value: we ask nothing else that could fail so."""
+"""What SQLite says where a generated column has no value; of us, nothing else asks such things."""
 
 _HELD = re.compile(r"database( table| schema)? is (locked|busy)")
 

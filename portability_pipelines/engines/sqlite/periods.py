@@ -37,13 +37,18 @@ def between(selection: Selection, first: Month, last: Month) -> str:
 
     Text is compared by its first seven characters, so the upper bound is the text that follows
     every text beginning with ``last``. Numbers are compared in UTC.
+
+    SQLite compares the bytes of texts as they are kept. In UTF-16le the lower byte of a character
+    comes first, so that a letter may sort between two digits.
     """
     encoding = selection.month_column.encoding if selection.month_column else "iso"
     dates = _dates(selection)
     if encoding == "iso":
         text = str(last)
-        following = text[:-1] + chr(ord(text[-1]) + 1)
-        return f"{dates} >= {literal(str(first))} AND {dates} < {literal(following)}"
+        after, in_utf_16le = (text[:-1] + chr(ord(text[-1]) + step) for step in (1, 0x100))
+        end = f"iif(encoding = 'UTF-16le', {literal(in_utf_16le)}, {literal(after)})"
+        above = f"{dates} < (SELECT {end} FROM pragma_encoding)"
+        return f"{dates} >= {literal(str(first))} AND {above}"
     low, high = starts_at(encoding, first), starts_at(encoding, last.next)
     return f"{dates} >= {low} AND {dates} < {high}"
 
