@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any, get_args
 
 import dagster as dg
 import yaml
 from pydantic import ValidationError
 
-from portability_pipelines.components.application_database import ApplicationDatabase, place_in
+from portability_pipelines.components.application_database import (
+    ApplicationDatabase,
+    Attributes,
+    place_in,
+)
 from portability_pipelines.domain.declarations import Database
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.orchestration.rules import require_apart
@@ -34,8 +39,7 @@ class Declared:
 def declared(path_within_project: Path) -> Declared:
     """Everything declared under the project's ``defs/``; reads its files and nothing else.
 
-    Raises ``RefusedError`` with the file and line of a mistake; what the schema does not know is a
-    ``ValidationError`` of pydantic's, with both as well.
+    Raises ``RefusedError`` with the file and line of a mistake.
     """
     tree = _tree(path_within_project)
     if tree is None:
@@ -153,8 +157,47 @@ def _mistakes_alone() -> Iterator[None]:
         yield
     except Exception as error:
         cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, RefusedError | ValidationError):
+        while cause is not None:
+            refused = _against_schema(cause) if isinstance(cause, ValidationError) else cause
+            if isinstance(refused, RefusedError):
+                raise refused from None
             cause = cause.__cause__
-        if cause is None:
-            raise
-        raise cause from None
+        raise
+
+
+def _against_schema(error: ValidationError) -> RefusedError | None:
+    """The mistakes in YAML that ``error`` is about, to which Dagster has added where they stand."""
+    mistakes = error.errors()
+    if not all("source_position" in mistake.get("ctx", {}) for mistake in mistakes):
+        return None
+    return RefusedError(
+        "; ".join(_told(mistake, error.title) for mistake in mistakes),
+        "Mend that; defs/sample/defs.yaml is the pattern.",
+    )
+
+
+def _told(mistake: Any, model: str) -> str:
+    """Where a mistake in what ``model`` describes is, and what is wrong."""
+    position, path = mistake["ctx"]["source_position"], mistake["loc"][0].rpartition(" at ")[0]
+    path = path.removeprefix("attributes.")
+    said = f"{path or 'the file'}: {mistake['msg']}"
+    if mistake["type"] == "extra_forbidden":
+        *above, name = path.split(".")
+        said = f"{name!r} is not known here"
+        if model == Attributes.__name__:
+            said += f", only {', '.join(_known(above))}"
+    elif mistake["type"] == "missing":
+        said = f"{path} is missing"
+    elif mistake["input"] is None:
+        said = f"{path} is empty, where a value is wanted, or {{}} for the defaults"
+    return f"{place_in(Path(position.filename), position.start.line)}: {said}"
+
+
+def _known(path: Sequence[str]) -> Sequence[str]:
+    """What may be said at ``path`` in the attributes."""
+    model: Any = Attributes
+    for name in path:
+        if name in model.model_fields:
+            kind = model.model_fields[name].annotation
+            model = (*get_args(kind), kind)[0]
+    return tuple(model.model_fields)

@@ -126,6 +126,17 @@ def test_what_all_mistakes_are_made_in_is_right(load: Load) -> None:
         ("name: settings", "name: settings, name: notes", "'name' stands here for the second"),
         ("  exports:\n", "  tables: []\n  exports:\n", "'tables' stands here for the second time"),
         ("timezone: UTC\n", "timezone: [UTC: }\n", "this is no YAML: "),
+        ("attributes:", "attribute:", "'attribute' is not known here. Mend"),
+        ("  backup:\n", "  backups:\n", "'backups' is not known here, only name, source, first_"),
+        ("month_column:", "month_colum:", "not known here, only name, month_column, dates, coll"),
+        ("formats: [parquet, csv]", "format: csv", "only formats, compression, on_mixed_types, "),
+        ("[parquet, csv]", "csv", "exports.formats: Input should be a valid array"),
+        ("[parquet, csv]", "[xml]", "exports.formats.0: Input should be 'parquet', 'csv' or 'j"),
+        (YAML[YAML.index("  backup") : YAML.index("  migr")], "  backup: # soon\n", "is empty, wh"),
+        (YAML[YAML.index("  migr") :], "  migration: {}\n", "migration.target is missing"),
+        (YAML[YAML.index("attr") :], "attributes: [shop]\n", "attributes: Input should be an obj"),
+        ("timezone:", "time.zone:", "'zone' is not known here, only name, source, first_month, "),
+        (YAML, "shop\n", "the file: Input should be an object"),
     ],
 )
 def test_a_mistake_is_refused_with_its_file_and_line(
@@ -231,16 +242,34 @@ def test_a_project_that_declares_nothing_loads(load: Load, tmp_path: Path, folde
     assert not graph.get_all_asset_keys()
 
 
-def test_what_the_schema_does_not_know_is_told_alone_in_whichever_file(load: Load) -> None:
-    with pytest.raises(ValidationError) as refused:
-        load(a=changed("timezone:", "time_zone:"), b=changed("name: shop", "name: other"))
-    assert re.search(r"attributes\.time_zone at \S+/defs/a/defs\.yaml:7", str(refused.value))
-    assert refused.value.__cause__ is None
+def test_several_mistakes_are_told_in_one_line_alone_in_whichever_file(load: Load) -> None:
+    text = changed("timezone:", "time_zone:").replace("name: settings", "nam: settings")
+    assert refusal(load, a=text, b=changed("name: shop", "name: other")) == (
+        "defs/a/defs.yaml:12: tables.1.name is missing; "
+        "defs/a/defs.yaml:12: 'nam' is not known here, only name, month_column, dates, collection, "
+        "unique_by; "
+        "defs/a/defs.yaml:7: 'time_zone' is not known here, only name, source, first_month, "
+        "tables, timezone, backfill, exports, backup, migration, owners, schedules_run. "
+        "Mend that; defs/sample/defs.yaml is the pattern."
+    )
 
 
 def test_what_is_no_mistake_in_a_declaration_is_told_as_dagster_tells_it(load: Load) -> None:
     with pytest.raises(Exception, match="must be a subclass of"):
         load(a=changed(COMPONENT, "dagster.Definitions"))
+
+
+def test_what_breaks_a_schema_elsewhere_than_in_yaml_is_told_as_it_is(
+    load: Load, tmp_path: Path
+) -> None:
+    project = tomllib.loads((tmp_path / "pyproject.toml").read_text())["tool"]["dg"]["project"]
+    defs = tmp_path / project["root_module"] / "defs"
+    defs.mkdir(parents=True)
+    (defs / "own.py").write_text(
+        "import pydantic\npydantic.TypeAdapter(int).validate_python('x')\n"
+    )
+    with pytest.raises(ValidationError, match="should be a valid integer"):
+        load(a=YAML)
 
 
 @pytest.mark.parametrize(
