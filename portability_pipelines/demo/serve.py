@@ -12,6 +12,7 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from types import FrameType
 
 import dagster as dg
 
+from portability_pipelines.definitions import defs
 from portability_pipelines.demo.console import Console
 from portability_pipelines.demo.left_behind import end_launched_runs_left_behind
 from portability_pipelines.demo.servers import mongodb, undisturbed
@@ -37,6 +39,8 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main() -> int:
     """Serve until told to stop, which is 0; 1 where a server does not start or ends by itself.
+
+    A mistake in what is declared is 1 too, in one line, before anything starts.
 
     SIGHUP, which a closing terminal sends, stops it too, unless it was started with ``nohup``.
     """
@@ -65,6 +69,9 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 
 
 def _serve(console: Console) -> None:
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    warnings.simplefilter("ignore", dg.PreviewWarning)
+    defs()  # refused here, as the servers would start without a schedule and say nothing
     for made in prepare():
         console.step(made)
     with ExitStack() as stack:

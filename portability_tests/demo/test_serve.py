@@ -166,6 +166,16 @@ def refusal(project: ProjectCopy) -> str:
         return process.stdout.readlines()[-1].strip()
 
 
+def test_a_broken_declaration_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    broken = ProjectCopy.made(tmp_path / "project")
+    broken.yaml.write_text(broken.yaml.read_text().replace("backup:", "backups:"))
+    said = refusal(broken)
+    assert said.startswith("portability_pipelines/defs/sample/defs.yaml:"), said
+    assert "'backups' is not known here" in said
+    assert not (broken.folder / ".portability" / "logs").exists()
+    assert not (broken.folder / ".portability" / "sample").exists()
+
+
 def test_a_second_one_is_refused_and_told_of_the_first(project: ProjectCopy) -> None:
     (port,) = free_ports(1)
     with serving(project, port, WITH_NOHUP) as process:
