@@ -26,12 +26,16 @@ _PROOF_FAILED = "DagsterAssetCheckFailedError"
 
 @dataclass(frozen=True)
 class Step:
-    """A job to run, for one partition where it has any; of its ``assets`` only those named."""
+    """A job to run, for one partition where it has any; of its ``assets`` only those named.
+
+    ``of_months`` are those that it is one of, shown or not.
+    """
 
     title: str
     job: JobDefinition
     partition: str | None = None
     assets: tuple[dg.AssetKey, ...] = ()
+    of_months: Sequence[Month] = ()
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,10 @@ def plan(subject: Subject, console: Console) -> list[Step]:
     steps = []
     for name, title in (("exports", "exports"), ("migration", "migration to MongoDB")):
         if name in jobs:
+            months = _months(jobs[name], subject.last_month)
             steps += [
-                Step(f"{title}, {month}", jobs[name], month.partition_key)
-                for month in months_shown(jobs[name], subject.last_month)
+                Step(f"{title}, {month}", jobs[name], month.partition_key, of_months=months)
+                for month in months[-MONTHS_SHOWN:]
             ]
         if f"whole_{name}" in jobs:
             steps.append(Step(f"{title}, what belongs to no month", jobs[f"whole_{name}"]))
@@ -103,10 +108,17 @@ def plan(subject: Subject, console: Console) -> list[Step]:
     return steps
 
 
-def months_shown(job: JobDefinition, last: Month | None) -> list[Month]:
-    """The last partitions of ``job`` that are not after ``last``."""
-    months = [Month.parse(key) for key in _partitions(job)]
-    return [month for month in months if last is None or month <= last][-MONTHS_SHOWN:]
+def months_shown(steps: Sequence[Step]) -> list[str]:
+    """What to say of the months that ``steps`` are about, where these are not all."""
+    months = next((step.of_months for step in steps if step.of_months), ())
+    if len(months) <= MONTHS_SHOWN:
+        return []
+    shown = " and ".join(map(str, months[-MONTHS_SHOWN:]))
+    return [
+        f"Shown: {shown}, of the months since {months[0]}. Rows of the others are not in these "
+        "exports and migrations; a backup holds them all, and of a declared database a backfill in "
+        "the UI makes the rest."
+    ]
 
 
 def run(step: Step, instance: dg.DagsterInstance, tags: Mapping[str, str]) -> Outcome:
@@ -134,6 +146,12 @@ def run(step: Step, instance: dg.DagsterInstance, tags: Mapping[str, str]) -> Ou
 
 def _partitions(job: JobDefinition) -> Sequence[str]:
     return job.partitions_def.get_partition_keys() if job.partitions_def else []
+
+
+def _months(job: JobDefinition, last: Month | None) -> list[Month]:
+    """The partitions of ``job`` that are not after ``last``."""
+    months = map(Month.parse, _partitions(job))
+    return [month for month in months if last is None or month <= last]
 
 
 def _made(result: ExecuteInProcessResult) -> Iterator[Made]:

@@ -15,7 +15,7 @@ import dagster as dg
 from portability_pipelines.catalog import archives
 from portability_pipelines.demo.console import Console
 from portability_pipelines.demo.left_behind import own_runs
-from portability_pipelines.demo.runs import Outcome, plan, run
+from portability_pipelines.demo.runs import Outcome, months_shown, plan, run
 from portability_pipelines.demo.servers import mongodb
 from portability_pipelines.demo.settings import prepare
 from portability_pipelines.demo.subjects import SAMPLE_ROWS, Subject, at, sample
@@ -41,11 +41,12 @@ def show(servers: ExitStack, check: Callable[[], None]) -> int:
     subject = _subject(arguments.database, arguments.rows, console)
     servers.enter_context(mongodb(private_folder() / "mongodb"))
     with dg.DagsterInstance.get() as instance, own_runs(instance) as tags:
-        for step in plan(subject, console):
+        steps = plan(subject, console)
+        for step in steps:
             console.step(step.title)
             outcome += run(step, instance, tags)
             check()
-    for line in ("", *summary(outcome), ""):
+    for line in ("", *summary(outcome), *months_shown(steps), ""):
         console.plain(line)
     for line in (*_next(subject), ""):
         console.plain(line)

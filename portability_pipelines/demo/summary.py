@@ -20,7 +20,9 @@ def summary(outcome: Outcome) -> list[str]:
     lines = drawn([HEADINGS, *map(_cells, shown)])
     empty = len(outcome.made) - len(shown)
     if empty:
-        told = "holds no rows, and was" if empty == 1 else "hold no rows, and were"
+        told = "holds no rows in its partition, and was"
+        if empty > 1:
+            told = "hold no rows in their partitions, and were"
         lines += ["", f"{empty} more {told} proven to."]
     lines += _listed("Warnings", outcome.warnings)
     lines += _listed("Failures", outcome.failures)

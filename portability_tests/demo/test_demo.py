@@ -74,6 +74,10 @@ def test_the_first_run_makes_and_proves_everything(
     assert [key for key in shown if key[0] == "backup"]
     assert ("exports/location_cache", "all") in shown
     assert all("held" in row for row in shown.values())
+    told = (
+        "\nShown: 2026-09 and 2026-10, of the months since 2024-12. Rows of the others are not in "
+    )
+    assert told in first.stdout
     assert "DEBUG" not in first.stdout
     assert "\\" not in first.stdout
     assert re.search(r"\n\n\d+ seconds in all\.\n$", first.stdout)
@@ -216,6 +220,7 @@ def test_a_database_of_ones_own_is_only_read(project: ProjectCopy, tmp_path: Pat
         for way in ("exports", "mongodb")
         for (name, period), count in wanted.items()
     }
+    assert "\nShown: 2025-04 and 2025-05, of the months since 2025-03. " in done.stdout
     assert path.read_bytes() == before
     assert [file.name for file in folder.iterdir()] == ["Shop 1.db"]
     (declaration,) = (project.folder / ".portability").glob("shop_1_*.yaml")
@@ -241,6 +246,7 @@ def test_rows_that_are_gone_or_rejected_are_warned_of_and_fail_nothing(
     again = demo(project, str(path))
     assert again.returncode == 0, again.stdout + again.stderr
     assert "held" in table(again.stdout)["mongodb/notes", "all"]
+    assert "\nShown: " not in again.stdout
     warnings = again.stdout[again.stdout.index("Warnings") :].splitlines()[1:4]
     assert warnings[0] == "  mongodb/notes: all: 1 rows rejected, 1 stale documents"
     assert warnings[1].startswith("  Why rows were rejected is told by 'skipped'")

@@ -20,8 +20,9 @@ def test_the_table_is_aligned_and_leaves_out_what_is_proven_to_be_empty() -> Non
     assert lines[2].split() == [
         *("exports/clients", "2026-10", "86", "15", "kB", "0.06", "held", "new", ARCHIVE)
     ]
-    assert "1 more holds no rows, and was proven to." in lines
-    assert "2 more hold no rows, and were proven to." in summary(Outcome((PROVEN, EMPTY, EMPTY)))
+    assert "1 more holds no rows in its partition, and was proven to." in lines
+    two = summary(Outcome((PROVEN, EMPTY, EMPTY)))
+    assert "2 more hold no rows in their partitions, and were proven to." in two
     assert "exports/charts" not in "\n".join(lines)
     assert lines[-1] == "2 of 2 proven; 2 changed."
 
