@@ -154,6 +154,6 @@ def _definitions(database: Database) -> dg.Definitions:
 
 def _described(table: TableDeclaration, reason: str) -> str:
     if table.month_column is None:
-        return f"{table.name}: whole" + (f", as {reason} only" if reason else "")
+        return f"{table.name}: whole" + (f", as {reason}" if reason else "")
     dates = "" if table.dates == "iso" else f" ({table.dates.replace('_', ' ')})"
     return f"{table.name}: by month of {table.month_column}{dates}"

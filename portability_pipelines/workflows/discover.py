@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from contextlib import closing
+from dataclasses import dataclass, fields, replace
 from typing import Any
 from zlib import crc32
+
+import pyarrow.compute as pc
 
 from portability_pipelines.domain.declarations import (
     Backup,
@@ -47,6 +50,8 @@ _CHANGE = re.compile(
 )
 # A birthday or a duration may look like a date and says nothing about when the row came to be.
 _NEVER = re.compile(r"birth|born|\bdob\b|duration|elapsed|latency|timeout|time ?zone")
+# With the day or the month first, the year last; a time may follow.
+_NOT_ISO = r"^ *(\d?\d\.\d?\d\.|\d?\d/\d?\d/|\d?\d-\d?\d-)[12]\d{3}($|[ T,])"
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+")
 
 
@@ -96,7 +101,8 @@ def discover(
     left out.
     ``found`` is called with each table as it is settled, and with what kept a column that looked
     like a month column from being taken, else with an empty text. Reads every table that has
-    columns which may hold dates at least once; raises what the snapshot raises.
+    columns which may hold dates at least once, and the first rows of every one that is taken
+    whole; raises what the snapshot raises.
     """
     listed, tables, firsts, lasts = [], [], [], []
     left_out: dict[str, str] = {}
@@ -192,17 +198,37 @@ def _month_column(snapshot: Snapshot, table: Table, open_month: Month) -> tuple[
         best = max([best, *judged], key=lambda one: one.rows if one else -1)
         if best and best.enough:
             return best, ""
-    return None, f"{best.column.name} dates {best.rows} of {best.table_rows} rows" if best else ""
+    if best:
+        return None, f"{best.column.name} dates {best.rows} of {best.table_rows} rows only"
+    return None, _dated_otherwise(snapshot, table)
+
+
+def _dated_otherwise(snapshot: Snapshot, table: Table) -> str:
+    """Of a column whose first values are dates in another order, that it is; else nothing."""
+    columns = [one for one in table.columns if not _NEVER.search(_words(one.name))]
+    if not columns:
+        return ""
+    with closing(iter(snapshot.values(replace(table, columns=tuple(columns))))) as batches:
+        for column, values in zip(columns, next(batches, ()), strict=False):
+            texts = values.get("text", [])
+            dated = pc.sum(pc.match_substring_regex(texts, _NOT_ISO)).as_py() if len(texts) else 0
+            if dated and dated >= LEAST_DATED * len(texts):
+                return f"{column.name} holds dates that are not ISO 8601"
+    return ""
 
 
 def _rank(name: str, declared_type: str) -> int | None:
     """How likely a column says when its row came to be, 0 best; None where it cannot."""
-    words = " ".join(word.lower() for word in _WORD.findall(name))
+    words = _words(name)
     if _NEVER.search(words) or not _DATELIKE.search(f"{words} {declared_type.lower()}"):
         return None
     if _CHANGE.search(words):
         return 2
     return 0 if _BEGINNING.search(words) else 1
+
+
+def _words(name: str) -> str:
+    return " ".join(word.lower() for word in _WORD.findall(name))
 
 
 def _dated(snapshot: Snapshot, table: Table, column: str, open_month: Month) -> _Dated | None:

@@ -6,6 +6,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -39,10 +40,12 @@ def discovered(tmp_path: Path, script: str) -> Discovered:
     return discovered_in(path, tmp_path)
 
 
-def discovered_in(path: Path, tmp_path: Path) -> Discovered:
+def discovered_in(
+    path: Path, tmp_path: Path, found: Callable[[TableDeclaration, str], None] = lambda *_: None
+) -> Discovered:
     """What is found in the database at ``path``."""
     with open_engine("sqlite", path, tmp_path / "scratch").snapshot() as snapshot:
-        return discover(snapshot, "made", SourceReference("sqlite", str(path)), NOW)
+        return discover(snapshot, "made", SourceReference("sqlite", str(path)), NOW, found=found)
 
 
 def tables(found: Discovered) -> dict[str, tuple[str | None, str]]:
@@ -165,6 +168,39 @@ def test_a_column_must_date_nine_rows_in_ten(
         """,
     )
     assert tables(found)["t"][0] == chosen
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "told"),
+    [
+        ("datum TEXT", ["31.12.2025", "1.2.2026 10:30"], True),
+        ("datum DATE", ["12/31/2025", "2/1/26"], False),
+        ("datum DATE", ["12/31/2025", " 02/01/2026"], True),
+        ("datum", ["31-12-2025"], True),
+        ("datum TEXT PRIMARY KEY", ["31.12.2025"], True),
+        ("datum TEXT", ["31.12.2025", "2026-01-02"], False),
+        ("datum TEXT", ["1.2.2026.4", "31.12.20255", "version 1.2.2026", ""], False),
+        ("date_of_birth TEXT", ["31.12.2025"], False),
+        ("date_of_birth TEXT PRIMARY KEY", ["31.12.2025"], False),
+        ("datum TEXT", [], False),
+        ("datum TEXT", [b"31.12.2025", 5, None], False),
+        ("datum INTEGER", [f"{day}.12.2025" for day in range(1, 31)] + [5, b"\xff", None], True),
+    ],
+)
+def test_dates_in_another_order_are_told_of(
+    tmp_path: Path, column: str, values: list[object], told: bool
+) -> None:
+    path = tmp_path / "made.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        without = " WITHOUT ROWID" if "KEY" in column else ""
+        connection.execute(f"CREATE TABLE buchungen ({column}){without}")
+        connection.executemany("INSERT INTO buchungen VALUES (?)", [[value] for value in values])
+        connection.commit()
+    reasons: list[str] = []
+    assert tables(discovered_in(path, tmp_path, lambda _, reason: reasons.append(reason))) == {
+        "buchungen": (None, "iso")
+    }
+    assert reasons == ["datum holds dates that are not ISO 8601" if told else ""]
 
 
 @pytest.mark.parametrize("absurd", ["0001-01-01", "1021-01-01", "1970-01-01", "2921-01-01"])
