@@ -16,7 +16,7 @@ from portability_pipelines.catalog import archives
 from portability_pipelines.demo.console import Console
 from portability_pipelines.demo.left_behind import own_runs
 from portability_pipelines.demo.runs import Outcome, months_shown, plan, run
-from portability_pipelines.demo.servers import mongodb
+from portability_pipelines.demo.servers import VARIABLE, mongodb
 from portability_pipelines.demo.settings import prepare
 from portability_pipelines.demo.subjects import SAMPLE_ROWS, Subject, at, sample
 from portability_pipelines.demo.summary import summary
@@ -39,6 +39,7 @@ def show(servers: ExitStack, check: Callable[[], None]) -> int:
     for made in prepare():
         console.step(made)
     subject = _subject(arguments.database, arguments.rows, console)
+    brought = not os.environ.get(VARIABLE)
     servers.enter_context(mongodb(private_folder() / "mongodb"))
     with dg.DagsterInstance.get() as instance, own_runs(instance) as tags:
         steps = plan(subject, console)
@@ -48,7 +49,8 @@ def show(servers: ExitStack, check: Callable[[], None]) -> int:
             check()
     for line in ("", *summary(outcome), *months_shown(steps), ""):
         console.plain(line)
-    for line in (*_next(subject), ""):
+    migrated = any(one.asset.startswith("mongodb/") for one in outcome.made)
+    for line in (*_next(subject, brought and migrated), ""):
         console.plain(line)
     console.plain(f"{console.elapsed_seconds:.0f} seconds in all.")
     return 1 if outcome.failures else 0
@@ -78,15 +80,19 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _next(subject: Subject) -> list[str]:
-    """What a person may do now."""
+def _next(subject: Subject, documents: bool) -> list[str]:
+    """What a person may do now; with ``documents`` there are some in the demo's own server."""
     folder = Archives().store().locate(subject.name)
     lines = [
         "Next",
-        "  make up          serves the UI, with these runs in it",
-        f"  archives         {folder}, in folders named as under 'where'",
+        "  make up          serves the UI; these runs are listed under Runs",
+        f"  archives         {folder}/exports/<table>/<partition>/<where>",
         f"  open the backup  {_opening(subject)}",
     ]
+    if documents:
+        lines.append(
+            "  documents        make up starts the demo's MongoDB again and prints its URI"
+        )
     if subject.declaration:
         place = f"portability_pipelines/defs/{subject.name}"
         kept = shlex.join(["cp", str(subject.declaration), f"{place}/defs.yaml"])

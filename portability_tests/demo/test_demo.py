@@ -88,6 +88,21 @@ def test_the_first_run_makes_and_proves_everything(
         assert any(name.startswith(f"sample/{dataset}/") for name in store(project))
 
 
+def test_it_says_where_archives_and_documents_are(
+    first: subprocess.CompletedProcess[str],
+) -> None:
+    lines = first.stdout.splitlines()
+    (pattern,) = (line.split()[1] for line in lines if line.startswith("  archives "))
+    for (asset, partition), row in table(first.stdout).items():
+        if asset.startswith("exports/"):
+            words = {"exports/<table>": asset, "<partition>": partition, "<where>": row[-1]}
+            path = pattern
+            for word, value in words.items():
+                path = path.replace(word, value)
+            assert Path(path, "manifest.json").is_file()
+    assert [line for line in lines if line.startswith("  documents ")]
+
+
 def test_the_command_it_prints_opens_the_backup(
     project: ProjectCopy, first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
@@ -230,8 +245,10 @@ def test_a_database_of_ones_own_is_only_read(project: ProjectCopy, tmp_path: Pat
 
 
 def test_rows_that_are_gone_or_rejected_are_warned_of_and_fail_nothing(
-    project: ProjectCopy, tmp_path: Path
+    project: ProjectCopy, tmp_path: Path, mongod_uri: str
 ) -> None:
+    own_server = {**project.settings, "PORTABILITY_MONGODB_URI": mongod_uri}
+    project = replace(project, settings=own_server)
     path = tmp_path / "notes.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(
@@ -247,6 +264,7 @@ def test_rows_that_are_gone_or_rejected_are_warned_of_and_fail_nothing(
     assert again.returncode == 0, again.stdout + again.stderr
     assert "held" in table(again.stdout)["mongodb/notes", "all"]
     assert "\nShown: " not in again.stdout
+    assert "  documents " not in again.stdout
     warnings = again.stdout[again.stdout.index("Warnings") :].splitlines()[1:4]
     assert warnings[0] == "  mongodb/notes: all: 1 rows rejected, 1 stale documents"
     assert warnings[1].startswith("  Why rows were rejected is told by 'skipped'")
