@@ -14,9 +14,9 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 def summary(outcome: Outcome) -> list[str]:
     """The table, then a line each for warnings and failures, then whether anything changed.
 
-    What is empty and proven so is counted, not shown.
+    What is empty and proven so is counted, not shown, unless it is a backup.
     """
-    shown = [one for one in outcome.made if one.rows or not one.proven]
+    shown = [one for one in outcome.made if one.rows or not one.proven or one.asset == "backup"]
     lines = drawn([HEADINGS, *map(_cells, shown)])
     empty = len(outcome.made) - len(shown)
     if empty:

@@ -32,6 +32,12 @@ def test_what_is_empty_and_not_proven_is_shown() -> None:
     assert "none" in summary(Outcome((unproven,), ("exports/charts: nothing was proven",)))[2]
 
 
+def test_a_backup_of_nothing_is_shown() -> None:
+    lines = summary(Outcome((EMPTY, replace(EMPTY, asset="backup", period="2026-11"))))
+    assert lines[2].split()[:2] == ["backup", "2026-11"]
+    assert "1 more holds no rows in its partition, and was proven to." in lines
+
+
 def test_what_could_not_be_looked_at_counts_as_no_proof() -> None:
     partly = replace(REFUTED, proofs=(True, None))
     lines = summary(Outcome((partly,), (), ("backup: restores: the key is elsewhere",)))
