@@ -92,7 +92,15 @@ def _identity(path: Path) -> list[int]:
 
 
 def at(path: Path, console: Console) -> Subject:
-    """The database at ``path`` (without links): as it is declared, else as its data suggests."""
+    """The database at ``path`` (without links): as it is declared, else as its data suggests.
+
+    Refused where a folder is there.
+    """
+    if path.is_dir():
+        raise RefusedError(
+            f"{path} is a folder, not a database",
+            "Name the file in it: make demo DB=path/to/any.sqlite.",
+        )
     databases = declared(_PACKAGE).databases
     for database in databases:
         if file_of(database) == path:

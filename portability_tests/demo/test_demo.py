@@ -288,5 +288,11 @@ def test_no_name_and_no_tables_are_refused(project: ProjectCopy, tmp_path: Path)
     nobody = demo(project, "")
     assert (nobody.returncode, "DB is empty" in nobody.stderr) == (1, True)
     (tmp_path / "mistyped.db").touch()
+    folder = demo(project, str(tmp_path))
+    assert (folder.returncode, folder.stderr) == (
+        1,
+        f"{tmp_path} is a folder, not a database. Name the file in it: "
+        "make demo DB=path/to/any.sqlite.\n",
+    )
     nothing = demo(project, str(tmp_path / "mistyped.db"))
     assert (nothing.returncode, "holds no tables" in nothing.stderr) == (1, True)
