@@ -205,7 +205,9 @@ def _month_column(snapshot: Snapshot, table: Table, open_month: Month) -> tuple[
 
 def _dated_otherwise(snapshot: Snapshot, table: Table) -> str:
     """Of a column whose first values are dates in another order, that it is; else nothing."""
-    columns = [one for one in table.columns if not _NEVER.search(_words(one.name))]
+    columns = [
+        one for one in table.columns if not one.generated and not _NEVER.search(_words(one.name))
+    ]
     if not columns:
         return ""
     with closing(iter(snapshot.values(replace(table, columns=tuple(columns))))) as batches:
