@@ -12,7 +12,7 @@ from portability_pipelines.catalog import archives as catalog
 from portability_pipelines.domain.declarations import Database
 from portability_pipelines.domain.errors import PermanentError, RefusedError
 from portability_pipelines.domain.manifest import Manifest
-from portability_pipelines.domain.months import Month, Period
+from portability_pipelines.domain.months import ALL, Month, Period
 from portability_pipelines.engines.registry import recovery
 from portability_pipelines.orchestration.failures import as_dagster_outcomes
 from portability_pipelines.orchestration.io_managers import Pending, archive_address
@@ -31,13 +31,19 @@ from portability_pipelines.orchestration.proofs import (
     reported_archive,
     result_of_run,
     told,
+    unproven,
 )
 from portability_pipelines.orchestration.resources import Archives, scratch_folder, source_engine
 from portability_pipelines.stores.base import Store
 from portability_pipelines.workflows.backup import DATASET, back_up
 from portability_pipelines.workflows.drafts import Archivist, Written
 from portability_pipelines.workflows.restore import restore
-from portability_pipelines.workflows.verify import BackupProofs, newest_proof, verify_backup
+from portability_pipelines.workflows.verify import (
+    BackupProofs,
+    Proof,
+    newest_proof,
+    verify_backup,
+)
 
 COVERAGE = "covers_everything"
 
@@ -195,8 +201,17 @@ def drill_backup_op(
                 "Run the drill where the archive's key is; one that is damaged is no backup, so "
                 "take another.",
             )
-    everything = told((*proofs.verified, *proofs.drill))
-    context.add_output_metadata({"archive_id": manifest.archive_id, "proofs": everything})
+    everything = (*proofs.verified, *proofs.drill)
+    context.log.info(f"{manifest.archive_id}: {_summed(everything)}")
+    context.add_output_metadata({"archive_id": manifest.archive_id, "proofs": told(everything)})
+
+
+def _summed(proofs: Sequence[Proof]) -> str:
+    """How many held, and what they did not look at."""
+    held = f"{sum(proof.passed is True for proof in proofs)} proofs held"
+    silent = [f"{proof.name} ({proof.detail})" for proof in proofs if proof.passed is None]
+    silent += unproven({ALL: proofs})
+    return f"{held}; not looked at: {'; '.join(silent)}" if silent else held
 
 
 @dg.job(name="backup_drill", description="Prove a backup, on any machine that has its key.")
@@ -216,6 +231,11 @@ def restore_backup_op(
         secrets = archives.secrets_to_read(manifest)
         target = Path(config.target).absolute()
         seal = restore(store, manifest, secrets, target, scratch_folder())
+    taken = f"{manifest.source.snapshot_at[:16].replace('T', ' ')} UTC"
+    context.log.info(
+        f"restored {manifest.rows:,} rows of {manifest.archive_id}, taken {taken}, to {target}; "
+        f"seal: {seal.detail}"
+    )
     if seal.unproven:
         context.log.warning(f"Restored without a look at {', '.join(seal.unproven)}")
     context.add_output_metadata(

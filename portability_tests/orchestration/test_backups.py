@@ -63,6 +63,11 @@ class Shop:
             raise_on_error=False,
         )
 
+    def said(self, result: dg.ExecuteInProcessResult) -> list[str]:
+        """What the project's own code said in the log of a run."""
+        entries = self.instance.all_logs(result.run_id)
+        return [entry.user_message for entry in entries if not entry.is_dagster_event]
+
     def file(self, manifest: Manifest, name: str = "") -> Path:
         """Where a file of an archive in a local store lies: its data by default."""
         return Path(self.store.locate(f"{manifest.prefix}/{name or manifest.files[0].name}"))
@@ -230,6 +235,10 @@ def test_a_backup_is_restored_into_a_new_file_only(
     assert content(target) == content(shop.source)
     (output,) = (e.step_output_data for e in restored.all_events if e.is_successful_output)
     assert "PORTABILITY_MANIFEST_KEY is not set" in str(output.metadata["seal"].value)
+    (line,) = shop.said(restored)
+    (manifest,) = shop.archives()
+    assert f"{manifest.rows:,} rows of {manifest.archive_id}, taken 20" in line
+    assert f" UTC, to {target}; seal: the manifest.json of" in line
     again = shop.launch("restore", target=str(target))
     assert "exists already" in failure(again)
     nowhere = shop.launch("restore", target="")
@@ -271,6 +280,18 @@ def test_a_backup_that_another_from_a_wrong_clock_overshadows_is_not_verified(
     assert ahead.archive_id in str(verified.description)
     refused = shop.launch("restore", target=str(tmp_path / "restored.sqlite"))
     assert "name an archive by its id" in failure(refused)
+
+
+def test_a_drill_says_how_much_was_proven_and_what_was_not_looked_at(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(shop.source)) as connection:
+        connection.create_function("shout", 1, str.upper, deterministic=True)
+        connection.execute("CREATE TABLE loud (n TEXT, m TEXT AS (shout(n)) VIRTUAL)")
+    manifest = shop.backed_up()
+    (line,) = shop.said(shop.launch("drill"))
+    assert line.startswith(f"{manifest.archive_id}: 8 proofs held; not looked at: seal (")
+    assert line.count("table loud (unknown function: shout()") == 1
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
