@@ -58,7 +58,8 @@ def backup_asset(database: Database) -> dg.AssetsDefinition:
         key=backup_key(database),
         deps=[table_key(database, table) for table in database.tables],
         description="The whole database at one moment, compressed and encrypted, with counts and "
-        "digests of every table taken from the same snapshot.",
+        "digests of every table taken from the same snapshot. A partition is the month in which "
+        "backups are taken; each night's is listed under Events.",
         partitions_def=months_of(database),
         io_manager_key="archives_io",
         group_name=f"{database.name}_backup",

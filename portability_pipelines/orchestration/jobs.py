@@ -14,6 +14,18 @@ GRACE = timedelta(days=2)
 TICKS_OF_GRACE = 2
 """A month that closed so long ago, or so many ticks ago, is covered once more."""
 
+DESCRIPTIONS = {
+    "exports": "Exports a month of every table that has dates, and proves each archive.",
+    "whole_exports": "Exports what belongs to no month: tables without dates, and the rows that no "
+    "month claims. Proves each archive.",
+    "backup": "Backs up the whole database, encrypted, and proves that it restores.",
+    "migration": "Migrates a month of every table that has dates to MongoDB, and compares every "
+    "document with its row.",
+    "whole_migration": "Migrates to MongoDB what belongs to no month: tables without dates, and "
+    "the rows that no month claims. Compares every document with its row.",
+}
+"""What a job does, by its name within the database."""
+
 Proven = dg.AssetsDefinition | dg.AssetChecksDefinition
 
 
@@ -26,7 +38,9 @@ def monthly_job(
     last run that succeeded: what was written between the last run in a month and the month's end
     is in no archive yet.
     """
-    job = dg.define_asset_job(f"{database.name}_{name}", _selection(parts))
+    job = dg.define_asset_job(
+        f"{database.name}_{name}", _selection(parts), description=DESCRIPTIONS[name]
+    )
     if cron is None:
         return dg.Definitions(jobs=[job])
     schedule = f"{job.name}_schedule"
@@ -56,7 +70,9 @@ def plain_job(
     database: Database, name: str, parts: Sequence[Proven], cron: str | None
 ) -> dg.Definitions:
     """A job of ``parts`` that have no partitions, and its schedule."""
-    job = dg.define_asset_job(f"{database.name}_{name}", _selection(parts))
+    job = dg.define_asset_job(
+        f"{database.name}_{name}", _selection(parts), description=DESCRIPTIONS[name]
+    )
     if cron is None:
         return dg.Definitions(jobs=[job])
     schedule = dg.ScheduleDefinition(

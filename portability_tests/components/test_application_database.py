@@ -50,8 +50,9 @@ def test_loading_definitions_leaves_the_heavy_libraries_alone() -> None:
 
 def test_the_sample_makes_these_jobs_and_schedules() -> None:
     repository = sample_definitions().get_repository_def()
-    jobs = {job.name for job in repository.get_all_jobs()} - {"__ASSET_JOB"}
-    assert jobs == {
+    jobs = {job.name: job for job in repository.get_all_jobs() if job.name != "__ASSET_JOB"}
+    assert [name for name, job in jobs.items() if not job.description] == []
+    assert set(jobs) == {
         "backup_drill",
         "restore_backup",
         "sample_backup",
@@ -69,6 +70,11 @@ def test_the_sample_makes_these_jobs_and_schedules() -> None:
         "sample_whole_exports_schedule": ("0 3 * * *", "RUNNING"),
         "sample_whole_migration_schedule": ("30 3 * * *", "RUNNING"),
     }
+
+
+def test_a_backup_says_where_those_of_every_night_are() -> None:
+    backup = sample_definitions().resolve_asset_graph().get(dg.AssetKey(["sample", "backup"]))
+    assert "under Events" in str(backup.description)
 
 
 def test_the_sample_makes_these_assets() -> None:
