@@ -8,13 +8,14 @@ PYTHON ?= $(shell for each in python3.11 python3; do \
 	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo "$$each" && break; done)
 BIN := .venv/bin
+RECOVER = $(BIN)/python -m portability_pipelines.demo.recover --
 
 # As if the environment were activated; `dg` warns where it is not.
 check: export VIRTUAL_ENV := $(CURDIR)/.venv
 check: export DAGSTER_HOME := $(CURDIR)/.portability/dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up launch test check bench lock clean
+.PHONY: help setup demo up launch restore drill test check bench lock clean
 
 help: ## Say what there is to make
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,6 +39,15 @@ up: setup ## Serve the Dagster UI and the schedules on http://127.0.0.1:3000
 launch: setup ## Materialise and prove assets, as in CI: ASSETS=... PARTITION=2026-10-01
 	@$(BIN)/python -m portability_pipelines.demo.launch \
 		"$${ASSETS:?is not set; it says which}" $${PARTITION:+"$$PARTITION"}
+
+restore drill: override export DATABASE := $(value DATABASE)
+restore drill: override export ARCHIVE := $(value ARCHIVE)
+restore: override export TARGET := $(value TARGET)
+restore: setup ## Restore a backup to a new file: DATABASE=shop TARGET=new.sqlite [ARCHIVE=id]
+	@$(RECOVER) restore "$$DATABASE" "$$ARCHIVE" "$$TARGET"
+
+drill: setup ## Restore a backup into scratch and prove all of it: DATABASE=shop [ARCHIVE=id]
+	@$(RECOVER) drill "$$DATABASE" "$$ARCHIVE"
 
 test: setup ## Run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)

@@ -63,3 +63,16 @@ class ProjectCopy:
             text=True,
             check=False,
         )
+
+    def make(self, *words: str, **settings: str | None) -> subprocess.CompletedProcess[str]:
+        """Run the real Makefile in the copy, with this environment, whatever its age."""
+        installed = [f"BIN={Path(sys.executable).parent}", "--old-file=.venv/.installed"]
+        given = {**self.environment, **settings}
+        return subprocess.run(
+            ["make", "-f", project_folder() / "Makefile", *installed, *words],
+            cwd=self.folder,
+            env={k: v for k, v in given.items() if v is not None and not k.startswith("MAKE")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )

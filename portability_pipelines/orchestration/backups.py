@@ -261,6 +261,6 @@ def _chosen(store: Store, config: DrillBackup) -> Manifest:
         which = f" {config.archive_id}" if config.archive_id else ""
         raise RefusedError(
             f"There is no backup{which} of {config.database!r} in {store.url}",
-            "Look at the backup asset's materialisations for the archive ids.",
+            "Check that name and the store's; a backup's id is the name of its folder there.",
         )
     return found
