@@ -38,7 +38,7 @@ up: setup ## Serve the Dagster UI and the schedules on http://127.0.0.1:3000
 
 launch: setup ## Materialise and prove assets, as in CI: ASSETS=... PARTITION=2026-10-01
 	@$(BIN)/python -m portability_pipelines.demo.launch \
-		"$${ASSETS:?is not set; it says which}" $${PARTITION:+"$$PARTITION"}
+		"$${ASSETS-}" $${PARTITION:+"$$PARTITION"}
 
 restore drill: override export DATABASE := $(value DATABASE)
 restore drill: override export ARCHIVE := $(value ARCHIVE)

@@ -22,6 +22,8 @@ from portability_pipelines.demo.settings import prepare_dagster
 from portability_pipelines.demo.summary import summary
 from portability_pipelines.domain.errors import RefusedError
 
+EXAMPLE = """make launch ASSETS='key:"sample/exports/user_activity"' PARTITION=2026-10-01"""
+
 
 def main() -> int:
     """Materialise and prove assets; 1 where that fails, with a line that says why."""
@@ -42,6 +44,8 @@ def _launch(_: ExitStack, check: Callable[[], None]) -> int:
     warnings.simplefilter("ignore", dg.BetaWarning)
     warnings.simplefilter("ignore", dg.PreviewWarning)
     arguments, console = _arguments(), Console()
+    if not arguments.assets:
+        raise RefusedError("ASSETS is not set", f"Write, for example: {EXAMPLE}")
     for done in prepare_dagster():
         console.step(done)
     step = _step(arguments.assets, arguments.partition, console)

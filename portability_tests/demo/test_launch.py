@@ -94,3 +94,8 @@ def test_what_cannot_be_done_exits_non_zero_with_a_reason_in_one_line(
     (line,) = done.stderr.splitlines()
     assert reason in line
     assert "never-shown" not in done.stdout + done.stderr
+
+
+def test_make_shows_how_to_name_assets_where_none_are_named(project: ProjectCopy) -> None:
+    line, _ = project.make("launch").stderr.splitlines()
+    assert line.startswith("ASSETS is not set. Write, for example: make launch ASSETS='key:")
