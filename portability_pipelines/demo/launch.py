@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 
@@ -41,8 +40,6 @@ def _arguments() -> argparse.Namespace:
 
 
 def _launch(_: ExitStack, check: Callable[[], None]) -> int:
-    warnings.simplefilter("ignore", dg.BetaWarning)
-    warnings.simplefilter("ignore", dg.PreviewWarning)
     arguments, console = _arguments(), Console()
     if not arguments.assets:
         raise RefusedError("ASSETS is not set", f"Write, for example: {EXAMPLE}")

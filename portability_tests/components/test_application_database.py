@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,14 @@ def test_definitions_load_with_an_empty_environment_and_no_network(tmp_path: Pat
     before = sorted(tmp_path.iterdir())
     subprocess.run([sys.executable, "-W", "ignore", "-c", load], env={}, cwd=tmp_path, check=True)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_loading_definitions_warns_of_nothing_of_dagsters() -> None:
+    load = "from portability_pipelines.definitions import defs; defs().get_repository_def()"
+    loaded = subprocess.run(
+        [sys.executable, "-W", "default", "-c", load], capture_output=True, text=True, check=True
+    )
+    assert not re.search("Beta|Preview", loaded.stderr)
 
 
 def test_loading_definitions_leaves_the_heavy_libraries_alone() -> None:
