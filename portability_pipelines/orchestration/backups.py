@@ -47,6 +47,9 @@ from portability_pipelines.workflows.verify import (
 
 COVERAGE = "covers_everything"
 
+UNNAMED = {"database": "name of the database"}
+"""What the UI opens a job with, to be written over; no database may have this name."""
+
 GRACE = timedelta(hours=6)
 """So long into a month, a backup for the one just closed may start: its run had to wait."""
 
@@ -215,7 +218,11 @@ def _summed(proofs: Sequence[Proof]) -> str:
     return f"{held}; not looked at: {'; '.join(silent)}" if silent else held
 
 
-@dg.job(name="backup_drill", description="Prove a backup, on any machine that has its key.")
+@dg.job(
+    name="backup_drill",
+    description="Prove a backup, on any machine that has its key.",
+    config={"ops": {"drill": {"config": UNNAMED}}},
+)
 def backup_drill_job() -> None:
     """One op; its config says which backup."""
     drill_backup_op()
@@ -249,7 +256,11 @@ def restore_backup_op(
     )
 
 
-@dg.job(name="restore_backup", description="Restore a backup into a new file.")
+@dg.job(
+    name="restore_backup",
+    description="Restore a backup into a new file.",
+    config={"ops": {"restore": {"config": {**UNNAMED, "target": "/path/of/a/new/file"}}}},
+)
 def restore_backup_job() -> None:
     """One op; its config says which backup and where to."""
     restore_backup_op()

@@ -246,6 +246,15 @@ def test_a_backup_is_restored_into_a_new_file_only(
     assert [path.name for path in target.parent.iterdir()] == ["shop.sqlite"]
 
 
+@pytest.mark.parametrize("op", JOBS)
+def test_a_job_opens_with_what_to_write_over_and_fills_nothing_in(shop: Shop, op: str) -> None:
+    job = shop.defs.resolve_job_def(JOBS[op])
+    unchanged = job.execute_in_process(instance=shop.instance, raise_on_error=False)
+    assert "There is no backup of 'name of the database' in" in failure(unchanged)
+    with pytest.raises(dg.DagsterInvalidConfigError, match="Missing required config"):
+        job.execute_in_process({"ops": {op: {"config": {}}}}, shop.instance)
+
+
 def test_a_damaged_manifest_stops_only_the_restore_of_its_own_archive(
     shop: Shop, tmp_path: Path
 ) -> None:
