@@ -8,7 +8,6 @@ PYTHON ?= $(shell for each in python3.11 python3; do \
 	"$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo "$$each" && break; done)
 BIN := .venv/bin
-RECOVER = $(BIN)/python -m portability_pipelines.demo.recover --
 
 # As if the environment were activated; `dg` warns where it is not.
 check: export VIRTUAL_ENV := $(CURDIR)/.venv
@@ -44,10 +43,10 @@ restore drill: override export DATABASE := $(value DATABASE)
 restore drill: override export ARCHIVE := $(value ARCHIVE)
 restore: override export TARGET := $(value TARGET)
 restore: setup ## Restore a backup to a new file: DATABASE=shop TARGET=new.sqlite [ARCHIVE=id]
-	@$(RECOVER) restore "$$DATABASE" "$$ARCHIVE" "$$TARGET"
+	@$(BIN)/python -m portability_pipelines.demo.recover -- restore "$$DATABASE" "$$ARCHIVE" "$$TARGET"
 
 drill: setup ## Restore a backup into scratch and prove all of it: DATABASE=shop [ARCHIVE=id]
-	@$(RECOVER) drill "$$DATABASE" "$$ARCHIVE"
+	@$(BIN)/python -m portability_pipelines.demo.recover -- drill "$$DATABASE" "$$ARCHIVE"
 
 test: setup ## Run the tests
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)

@@ -17,7 +17,7 @@ import dagster as dg
 from portability_pipelines.demo.console import Console, progress_logger
 from portability_pipelines.demo.interruptions import heeding_signals
 from portability_pipelines.demo.left_behind import own_runs
-from portability_pipelines.demo.runs import LOGGER
+from portability_pipelines.demo.runs import LOGGER, reason
 from portability_pipelines.demo.settings import prepare_dagster
 from portability_pipelines.domain.errors import RefusedError
 from portability_pipelines.orchestration.build import project_definitions
@@ -64,9 +64,9 @@ def _recover(_: ExitStack, check: Callable[[], None]) -> int:
         check()
     if result.success:
         return 0
-    reasons = [_reason(failed) for failed in result.get_step_failure_events()]
-    for reason in reasons or [f"The run {result.run_id} did not succeed"]:
-        sys.stderr.write(f"{reason}\n")
+    reasons = list(filter(None, map(reason, result.get_step_failure_events())))
+    for said in reasons or [f"The run {result.run_id} did not succeed"]:
+        sys.stderr.write(f"{said}\n")
     return 1
 
 
@@ -81,15 +81,6 @@ def _config(arguments: argparse.Namespace) -> dict[str, str]:
                 f"{name.upper()} is not set", f"Write, for example: {EXAMPLES[arguments.verb]}"
             )
     return {**config, "archive_id": arguments.archive} if arguments.archive else config
-
-
-def _reason(failed: dg.DagsterEvent) -> str:
-    """What was said on purpose of a failure, or else by the error at its root, in one line."""
-    said, error = failed.step_failure_data.user_failure_data, failed.step_failure_data.error
-    while error and error.cause:
-        error = error.cause
-    root = error and (error.message.partition(f"{error.cls_name}: ")[2] or error.message)
-    return " ".join(((said and said.description) or root or "failed").split())
 
 
 if __name__ == "__main__":

@@ -225,12 +225,13 @@ def _warnings(result: ExecuteInProcessResult) -> Iterator[str]:
 def _step_failures(result: ExecuteInProcessResult) -> Iterator[str]:
     """One line for each step that failed by itself; a refuted proof has a line already."""
     for event in result.get_step_failure_events():
-        reason = _reason(event)
-        if reason:
-            yield f"{event.step_key}: {reason}"
+        said = reason(event)
+        if said:
+            yield f"{event.step_key}: {said}"
 
 
-def _reason(event: DagsterEvent) -> str | None:
+def reason(event: DagsterEvent) -> str | None:
+    """Why a step failed, in one line; None where a proof was refuted, which says so itself."""
     described = event.step_failure_data.user_failure_data
     if described and described.description:
         return str(described.description)

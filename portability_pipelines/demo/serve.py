@@ -12,7 +12,6 @@ import sysconfig
 import time
 import urllib.error
 import urllib.request
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -40,9 +39,8 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> int:
     """Serve until told to stop, which is 0; 1 where a server does not start or ends by itself.
 
-    A mistake in what is declared is 1 too, in one line, before anything starts.
-
-    SIGHUP, which a closing terminal sends, stops it too, unless it was started with ``nohup``.
+    A mistake in what is declared is 1 too, before anything starts. SIGHUP, which a closing terminal
+    sends, stops it, unless it was started with ``nohup``.
     """
     for number in STOPPING:
         if number != signal.SIGHUP or _heeds(number):
@@ -69,8 +67,6 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 
 
 def _serve(console: Console) -> None:
-    warnings.simplefilter("ignore", dg.BetaWarning)
-    warnings.simplefilter("ignore", dg.PreviewWarning)
     defs()  # refused here, as the servers would start without a schedule and say nothing
     for made in prepare():
         console.step(made)
