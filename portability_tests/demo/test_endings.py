@@ -43,7 +43,7 @@ def test_the_table_is_shown_though_the_store_cannot_be_read_then(tmp_path: Path)
     project = ProjectCopy.made(tmp_path / "a project")
     first = demo(project, tmp_path / "notes.db")
     assert first.returncode == 0, first.stdout + first.stderr
-    archives = Path(told(first.stdout, "archives").partition(", in folders")[0])
+    archives = Path(told(first.stdout, "archives").partition("/exports/<table>/")[0])
     assert {kind.name for kind in archives.iterdir()} == {"exports", "backup"}
     kept = subprocess.run(
         ["sh", "-c", told(first.stdout, "to keep it")],
