@@ -20,6 +20,7 @@ from portability_pipelines.domain.declarations import (
     TableDeclaration,
 )
 from portability_pipelines.domain.documents import NOT_IN_COLLECTION_NAMES
+from portability_pipelines.domain.errors import PermanentError
 from portability_pipelines.domain.months import Month, months_between
 from portability_pipelines.domain.tables import (
     MonthColumn,
@@ -200,7 +201,10 @@ def _month_column(snapshot: Snapshot, table: Table, open_month: Month) -> tuple[
             return best, ""
     if best:
         return None, f"{best.column.name} dates {best.rows} of {best.table_rows} rows only"
-    return None, _dated_otherwise(snapshot, table)
+    try:
+        return None, _dated_otherwise(snapshot, table)
+    except PermanentError:
+        return None, ""  # one that is damaged says so when it is exported
 
 
 def _dated_otherwise(snapshot: Snapshot, table: Table) -> str:

@@ -203,6 +203,20 @@ def test_dates_in_another_order_are_told_of(
     assert reasons == ["datum holds dates that are not ISO 8601" if told else ""]
 
 
+def test_a_damaged_table_without_dates_is_left_to_its_export(tmp_path: Path) -> None:
+    path = tmp_path / "made.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(
+            "CREATE TABLE sound (n); CREATE TABLE damaged (content TEXT);"
+            "INSERT INTO damaged VALUES (hex(zeroblob(99999)))"
+        )
+        (root,) = connection.execute("SELECT max(rootpage) FROM sqlite_schema").fetchone()
+    with path.open("r+b") as file:
+        file.seek(4096 * (root + 4))  # the middle of the long value
+        file.write(bytes(4096))
+    assert set(tables(discovered_in(path, tmp_path))) == {"sound", "damaged"}
+
+
 @pytest.mark.parametrize("absurd", ["0001-01-01", "1021-01-01", "1970-01-01", "2921-01-01"])
 def test_absurd_dates_do_not_widen_the_months(tmp_path: Path, absurd: str) -> None:
     found = discovered(
