@@ -40,7 +40,7 @@ _DIFFER = "Documents that differ were written by others: delete them, and migrat
 _LEFT_OUT = {
     "rows rejected": "Why rows were rejected is told by 'skipped' in the asset's metadata.",
     "rows older than what a newer snapshot wrote": "Where a newer snapshot wrote, nothing is to be "
-    "done: what it wrote stays.",
+    "done: what it wrote stays. Only if a clock was ahead then, delete such documents.",
     "texts that are not UTF-8, written as X'..'": "A document holds UTF-8 only: correct such texts "
     "in the source, or take them from an export.",
     "stale documents": "Stale documents are of rows that the source has no more, or has in another "
