@@ -9,12 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from portability_pipelines.domain.documents import METADATA_FIELD, DocumentId, Origin
-from portability_pipelines.domain.errors import (
-    PermanentError,
-    PortabilityError,
-    RefusedError,
-    TransientError,
-)
+from portability_pipelines.domain.errors import PermanentError, RefusedError, TransientError
 from portability_pipelines.domain.months import Period
 from portability_pipelines.engines.documents import (
     MAX_DOCUMENT_BYTES,
@@ -22,12 +17,17 @@ from portability_pipelines.engines.documents import (
     Mark,
     Refusal,
 )
+from portability_pipelines.engines.mongodb_errors import (
+    DUPLICATE_KEY,
+    REFUSED_DOCUMENT,
+    failure,
+)
 
 if TYPE_CHECKING:
     from bson.codec_options import CodecOptions
     from pymongo import MongoClient, ReplaceOne, UpdateOne
     from pymongo.collection import Collection
-    from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+    from pymongo.errors import BulkWriteError
 
 UNIQUE_KEY = f"{METADATA_FIELD}.unique_key"
 SOURCE_DATABASE = f"{METADATA_FIELD}.source_database"
@@ -43,24 +43,6 @@ _QUERY_BYTES = MAX_DOCUMENT_BYTES // 3
 
 SOCKET_TIMEOUT_MS = 120_000
 WRITE_TIMEOUT_MS = 60_000
-
-# https://github.com/mongodb/mongo/blob/v6.0/src/mongo/base/error_codes.yml
-_DUPLICATE_KEY = 11000
-_REFUSED_DOCUMENT = {
-    2: "the server finds a bad value in it",
-    52: "a column name starts with $",
-    55: "a column called $ref, $id or $db makes it look like a reference",
-    57: "a column name holds a dot",
-    121: "the collection's validation rules refuse it",
-    10334: "it is larger than the server stores",
-    16755: "a geospatial index of the collection cannot take a value",
-    17262: "a text index of the collection does not know its language",
-    17280: "a value is too large for an index of the collection",
-}
-_LOGIN_REFUSED = {18, 8000}
-_NOT_ALLOWED = 13
-_INVALID_NAMESPACE = 73
-_RETRYABLE_CODES = {6, 7, 50, 64, 89, 91, 112, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436}
 
 _AT_AFTER_HOSTS = re.compile(r"://[^/?]*[/?].*@", re.DOTALL)
 
@@ -249,7 +231,7 @@ class MongoTarget:
             self._connect()
             yield
         except PyMongoError as error:
-            raise _failure(error, f"{doing} {self._name(collection)} failed") from None
+            raise failure(error, f"{doing} {self._name(collection)} failed") from None
         except BSONError as error:
             raise PermanentError(
                 f"{doing} {self._name(collection)} failed: {type(error).__name__}",
@@ -339,82 +321,15 @@ def _about_documents(error: BulkWriteError) -> list[dict[str, Any]]:
     """The write errors, where each is about its document; raises ``error`` where one is not."""
     details = error.details
     problems: list[dict[str, Any]] = details["writeErrors"]
-    known = {_DUPLICATE_KEY, *_REFUSED_DOCUMENT}
+    known = {DUPLICATE_KEY, *REFUSED_DOCUMENT}
     if details["writeConcernErrors"] or any(p["code"] not in known for p in problems):
         raise error
     return problems
 
 
 def _refusal(problem: Mapping[str, Any]) -> Refusal:
-    if problem["code"] != _DUPLICATE_KEY:
-        return Refusal(_REFUSED_DOCUMENT[problem["code"]])
+    if problem["code"] != DUPLICATE_KEY:
+        return Refusal(REFUSED_DOCUMENT[problem["code"]])
     fields = list(problem.get("keyPattern", {}))
     reason = f"another document of the collection has the same {', '.join(fields)}"
     return Refusal(reason, contested=fields[:1] in (["_id"], [UNIQUE_KEY]))
-
-
-def _failure(error: PyMongoError, failed: str) -> PortabilityError:
-    """What to raise for ``error``, which is not about single documents."""
-    from pymongo.errors import BulkWriteError, ConnectionFailure, InvalidName, OperationFailure
-
-    match error:
-        case InvalidName():
-            return _name_refused(failed)
-        case BulkWriteError():
-            return _bulk_failure(error, failed)
-        case OperationFailure():
-            return _operation_failure(error, failed)
-        case ConnectionFailure():
-            cause = re.split(r" \(configured|, full error|, Timeout:", str(error))[0][:200]
-            return TransientError(
-                f"{failed}: {cause}",
-                "Check that the server runs and is reachable from here; then run this again, "
-                "which continues where it stopped.",
-            )
-        case _:
-            return PermanentError(
-                f"{failed}: {type(error).__name__}", "Check the URI's options and the server's log."
-            )
-
-
-def _bulk_failure(error: BulkWriteError, failed: str) -> PortabilityError:
-    """Writes that were not confirmed may be later; a write error that is unknown here may not."""
-    unconfirmed = {int(problem["code"]) for problem in error.details["writeConcernErrors"]}
-    refused = {int(problem["code"]) for problem in error.details["writeErrors"]}
-    unknown = refused - _REFUSED_DOCUMENT.keys() - _RETRYABLE_CODES - {_DUPLICATE_KEY}
-    if unknown:
-        return PermanentError(
-            f"{failed}: the server refuses a write (error codes {sorted(unknown)})",
-            "Look the codes up in the server's log, which names the document.",
-        )
-    return TransientError(
-        f"{failed}: the server did not confirm the writes (error codes "
-        f"{sorted(unconfirmed | refused)})",
-        "Check the server's disk, replica set and log; then run this again.",
-    )
-
-
-def _name_refused(failed: str) -> RefusedError:
-    return RefusedError(
-        f"{failed}: that cannot be the name of a collection",
-        "Declare another collection for the table: without $, not empty, with no dot at either end "
-        "nor two together, not in system., and of 255 bytes at most with its database's name.",
-    )
-
-
-def _operation_failure(error: OperationFailure, failed: str) -> PortabilityError:
-    name = (error.details or {}).get("codeName", f"error code {error.code}")
-    if error.code == _INVALID_NAMESPACE:
-        return _name_refused(failed)
-    if error.code in _LOGIN_REFUSED:
-        return PermanentError(
-            f"{failed}: the user or the password is wrong",
-            "Check the URI's user, password and authSource.",
-        )
-    if error.code == _NOT_ALLOWED:
-        return PermanentError(
-            f"{failed}: the user may not do that", "Grant it the role readWrite on the database."
-        )
-    if error.code in _RETRYABLE_CODES or error.timeout:
-        return TransientError(f"{failed}: {name}", "Run this again when the server has settled.")
-    return PermanentError(f"{failed}: {name}", "Look the name up in MongoDB's error codes.")
