@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from portability_pipelines.domain.manifest import Manifest
 from portability_pipelines.stores.base import Store
@@ -40,13 +41,24 @@ def damage(store: Store, manifest: Manifest) -> None:
     path.write_bytes(data)
 
 
-def test_a_check_is_about_the_archive_that_was_reported_and_no_newer_one(
+Exported = tuple[dg.Definitions, Store]
+
+
+@pytest.fixture
+def exported(
     source: Path, make_store_url: MakeStoreUrl, staging_root: Path, instance: dg.DagsterInstance
-) -> None:
+) -> Exported:
+    """The definitions of a database, and a store with an export of its March."""
     url = make_store_url("local")
     defs = definitions(declared(source), url)
     assert run(defs, "shop_exports", instance, months=["2026-03-01"], assets=[KEY]).success
-    store = open_store(url, staging_root=staging_root)
+    return defs, open_store(url, staging_root=staging_root)
+
+
+def test_a_check_is_about_the_archive_that_was_reported_and_no_newer_one(
+    source: Path, exported: Exported, instance: dg.DagsterInstance
+) -> None:
+    defs, store = exported
     (reported,) = held(store)
     with closing(sqlite3.connect(source)) as connection:
         connection.execute("UPDATE user_activity SET details = 'other'")
@@ -62,12 +74,9 @@ def test_a_check_is_about_the_archive_that_was_reported_and_no_newer_one(
 
 
 def test_an_export_that_another_from_a_wrong_clock_overshadows_is_not_proven(
-    source: Path, make_store_url: MakeStoreUrl, staging_root: Path, instance: dg.DagsterInstance
+    exported: Exported, instance: dg.DagsterInstance
 ) -> None:
-    url = make_store_url("local")
-    defs = definitions(declared(source), url)
-    assert run(defs, "shop_exports", instance, months=["2026-03-01"], assets=[KEY]).success
-    store = open_store(url, staging_root=staging_root)
+    defs, store = exported
     ahead = taken_ahead(store, held(store)[0], timedelta(days=1))
     (wrong,) = recheck(defs, instance)
     assert wrong.check_name == "equals_source"
