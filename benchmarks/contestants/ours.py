@@ -14,7 +14,7 @@ from portability_pipelines.stores.local import LocalStore
 from portability_pipelines.workflows.drafts import Archivist, Secrets, Written
 from portability_pipelines.workflows.export import ExportOptions, export_table
 
-READING = ("adbc_driver_manager", "adbc_driver_sqlite", "importlib.resources", "zipfile")
+READING = ("adbc_driver_manager", "adbc_driver_sqlite", "importlib.readers", "zipfile")
 LIBRARIES = {
     "parquet": (*READING, "pyarrow.parquet"),
     "csv": (*READING, "zstandard"),

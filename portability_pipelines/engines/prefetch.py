@@ -9,18 +9,17 @@ from threading import Event, Thread
 from typing import TypeVar
 
 Item = TypeVar("Item")
-AHEAD = 1
 
 
 class Prefetched(Iterator[Item]):
-    """``items``, read by another thread at most ``AHEAD`` items ahead, from now on.
+    """``items``, read by another thread at most ``ahead`` items ahead, from now on.
 
     What the reading raises is raised here. ``close`` ends the thread before it returns, so that
     whatever the reading holds may be closed next.
     """
 
-    def __init__(self, items: Iterable[Item]) -> None:
-        self._queue: Queue[Item | _End] = Queue(AHEAD)
+    def __init__(self, items: Iterable[Item], ahead: int = 1) -> None:
+        self._queue: Queue[Item | _End] = Queue(ahead)
         self._stop = Event()
         self._ended = False
         self._reader = Thread(target=self._read, args=(items,), name="prefetch", daemon=True)

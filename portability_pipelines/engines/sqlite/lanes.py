@@ -16,6 +16,9 @@ Read = Callable[[Connection, str], Iterable[Item]]
 
 _END = None
 
+_AHEAD = 2
+"""An item and the end after it, so that a lane goes on to its next part while its last one waits."""
+
 
 def side_by_side(
     connections: Sequence[Connection], parts: Sequence[str], read: Read[Item]
@@ -27,7 +30,9 @@ def side_by_side(
     lanes = min(len(connections), len(parts))
     with ExitStack() as stack:
         readers = [
-            stack.enter_context(closing(Prefetched(_lane(connection, parts[i::lanes], read))))
+            stack.enter_context(
+                closing(Prefetched(_lane(connection, parts[i::lanes], read), _AHEAD))
+            )
             for i, connection in enumerate(connections[:lanes])
         ]
         for i in range(len(parts)):

@@ -17,7 +17,7 @@ _FEW_MONTHS = 3
 # Where the rows of some months lie among at most so many others, the range is scanned.
 _DENSE = 4
 
-_FEWEST = 8
+_FEWEST = 4
 _NARROWEST = 4096
 
 
