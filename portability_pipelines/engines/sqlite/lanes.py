@@ -17,7 +17,7 @@ Read = Callable[[Connection, str], Iterable[Item]]
 _END = None
 
 _AHEAD = 2
-"""An item and the end after it, so that a lane goes on to its next part while its last one waits."""
+"""An item and the end after it: a lane reads on in its next part while its last item waits."""
 
 
 def side_by_side(

@@ -25,12 +25,17 @@ BLOCK_BYTES = 16 << 20
 
 SMALL_DATABASE_BYTES = 1 << 30
 """No batch of what is stored in so many bytes can be too much for 32 bits, so that it is enough to
-look at the first and the last rows of every part, and at every batch that was read."""
+look at rows here and there in every part, and at every batch that was read."""
+
+_FEW_BLOCKS = 4
+"""In a database of so many blocks at most no rows need a look."""
 
 _FEW_ROWS = 65_536
 """So few rows are looked at as one part."""
 
-_GLANCE_ROWS = 64
+_GLANCES = tuple((k + k * 0.618 % 1) / 128 for k in range(128))
+"""Where in a part to look, from 0 to 1: about as far apart, but in step with nothing."""
+
 _CELL_BYTES = 8
 
 
@@ -42,6 +47,7 @@ class Weights:
         self._weight = _weight(scan.selection.table.columns)
         self._few = scan.counted is not None and scan.counted <= _FEW_ROWS
         self._light: bool | None = None
+        self._saw_long = False
 
     def rows_at_once(self, connection: Connection, part: str) -> int:
         """How many rows of ``part`` a batch may hold: a power of two, at most ``BATCH_ROWS``.
@@ -51,7 +57,7 @@ class Weights:
         """
         if self._light is None or (self._light and not self._few):
             self._light = self._looks_light(connection, part)
-        if self._light:
+        if self._light and not self._saw_long:
             return BATCH_ROWS
         weights = f"SELECT {self._weight} AS weight {self._scan.ordered_rows(part)}"
         heaviest = _heaviest_blocks(connection, weights)
@@ -61,7 +67,7 @@ class Weights:
     def saw(self, batch: pa.RecordBatch) -> None:
         """Take notice of a batch: after one of long rows nothing is taken for light."""
         if batch.num_rows and not _is_light(batch.nbytes / batch.num_rows):
-            self._light = False
+            self._saw_long = True
 
     def _looks_light(self, connection: Connection, part: str) -> bool:
         """Whether a batch may be full, as far as a glance shows and the database is small.
@@ -72,28 +78,31 @@ class Weights:
         table = self._scan.selection.table
         if any(column.generated for column in table.columns):
             return False
-        glances = [
-            f"SELECT {self._weight} AS weight {rows} LIMIT {_GLANCE_ROWS}"
-            for rows in self._ends(part)
-        ]
-        seen = [f"(SELECT avg(weight) FROM ({glance}))" for glance in glances]
-        columns = f"pragma_table_info({literal(table.name)})"
-        seen.append(f"(SELECT total(octet_length(dflt_value)) FROM {columns})")
-        (found,) = connection.rows(
-            f"SELECT page_count * page_size AS size, {', '.join(seen)} "
-            "FROM pragma_page_count, pragma_page_size"
+        added = (
+            f"SELECT total(octet_length(dflt_value)) FROM pragma_table_info({literal(table.name)})"
         )
-        size, *rows = found.values()
-        return bool(size <= SMALL_DATABASE_BYTES) and all(_is_light(each or 0) for each in rows)
+        (found,) = connection.rows(
+            f"SELECT page_count * page_size AS size, ({added}) AS added, "
+            f"{self._glance(part)} AS seen FROM pragma_page_count, pragma_page_size"
+        )
+        # Where no row ids tell where to look, only what the whole database holds is known.
+        most = SMALL_DATABASE_BYTES if self._scan.edges else _FEW_BLOCKS * BLOCK_BYTES
+        light = _is_light(found["added"]) and _is_light(found["seen"] or 0)
+        return bool(found["size"] <= most) and light
 
-    def _ends(self, part: str) -> list[str]:
-        """Where the first and the last rows of ``part`` lie, whichever month they are of."""
-        scan = self._scan
-        if scan.edges is None:
-            return [scan.ordered_rows(part)]
-        (whole,) = scan.parts(1)
-        rows = f"FROM {identifier(scan.selection.table.name)} WHERE {whole if self._few else part}"
-        return [f"{rows} ORDER BY {scan.row_id} {direction}" for direction in ("ASC", "DESC")]
+    def _glance(self, part: str) -> str:
+        """SQL for the average weight of rows here and there in ``part``, of whichever month."""
+        if self._scan.edges is None:
+            return "NULL"
+        table, row_id = identifier(self._scan.selection.table.name), self._scan.row_id
+        rows = f"FROM {table} WHERE {self._scan.parts(1)[0] if self._few else part}"
+        ends = f"SELECT (SELECT min({row_id}) {rows}) AS low, (SELECT max({row_id}) {rows}) AS high"
+        places = ", ".join(f"({place})" for place in _GLANCES)
+        # With names of their own for both, none in the table is taken for another.
+        place = "ends.low + CAST(place.column1 * (ends.high - ends.low) AS INTEGER)"
+        nearest = f"WHERE here.{row_id} >= {place} ORDER BY here.{row_id} LIMIT 1"
+        weight = f"SELECT {self._weight} FROM {table} AS here {nearest}"
+        return f"(SELECT avg(({weight})) FROM (VALUES {places}) AS place, ({ends}) AS ends)"
 
 
 def _is_light(row_bytes: float) -> bool:
@@ -103,7 +112,7 @@ def _is_light(row_bytes: float) -> bool:
 def _heaviest_blocks(connection: Connection, weights: str) -> npt.NDArray[np.int64]:
     """The heaviest of the blocks of 1, 2, 4 .. ``BATCH_ROWS`` rows into which the rows fall."""
     heaviest = np.zeros(BATCH_ROWS.bit_length(), np.int64)
-    with closing(connection.batches(weights)) as batches:
+    with closing(connection.batches(weights, BATCH_ROWS)) as batches:
         for batch in batches:
             blocks = np.zeros(BATCH_ROWS, np.int64)
             blocks[: batch.num_rows] = numbers(batch.column(0), np.int64)
