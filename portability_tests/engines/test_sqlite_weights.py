@@ -160,6 +160,35 @@ def test_long_rows_among_few_make_batches_small(tmp_path: Path, long: str, apart
     assert max(batch.nbytes for batch in found) <= 2 * BLOCK
 
 
+def test_long_rows_that_one_connection_saw_are_not_forgotten_when_another_sees_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both look at the same time, here while the first one reads, between two places of a look."""
+    before, after = sorted(9_999 * place for place in weights._GLANCES)[50:52]
+    between = f"i BETWEEN {int(before) + 3} AND {int(after) - 1}"
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (i INTEGER PRIMARY KEY, b BLOB)",
+        f"INSERT INTO t SELECT i, zeroblob(iif({between}, 500000, 9)) FROM ({numbers(10_000)})",
+    )
+    long, looks = pa.record_batch({"b": ["x" * 100_000]}), adbc.Connection.rows
+    with engine.snapshot() as snapshot:
+        scan = scans.Scan.planned(snapshot.connections[0], Selection(table_named(snapshot, "t")))
+        (whole,) = scan.parts(1)
+        weighed = weights.Weights(scan)
+        assert weighed.rows_at_once(snapshot.connections[0], whole) == adbc.BATCH_ROWS
+        weighed = weights.Weights(scan)
+
+        def looks_while_another_reads(
+            connection: adbc.Connection, sql: str
+        ) -> list[dict[str, object]]:
+            weighed.saw(long)
+            return looks(connection, sql)
+
+        monkeypatch.setattr(adbc.Connection, "rows", looks_while_another_reads)
+        assert weighed.rows_at_once(snapshot.connections[0], whole) < 100
+
+
 def test_ordinary_rows_are_read_in_full_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
