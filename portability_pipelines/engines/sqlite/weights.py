@@ -52,8 +52,8 @@ class Weights:
     def rows_at_once(self, connection: Connection, part: str) -> int:
         """How many rows of ``part`` a batch may hold: a power of two, at most ``BATCH_ROWS``.
 
-        Takes a pass over the rows, without their long values, where the database is not small or
-        where long rows were seen.
+        Takes a pass over the rows, without their long values, where the database is not small,
+        where long rows were seen, or where no row ids tell where to look.
         """
         if self._light is None or (self._light and not self._few):
             self._light = self._looks_light(connection, part)
