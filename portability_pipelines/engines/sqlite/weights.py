@@ -20,14 +20,14 @@ from portability_pipelines.engines.sqlite.scans import Scan
 from portability_pipelines.engines.sqlite.schema import identifier, literal
 from portability_pipelines.formats.buffers import numbers
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 8 << 20
 """A batch takes at most twice as many bytes, and twice the longest row of its part."""
 
 SMALL_DATABASE_BYTES = 1 << 30
 """No batch of what is stored in so many bytes can be too much for 32 bits, so that it is enough to
 look at rows here and there in every part, and at every batch that was read."""
 
-_FEW_BLOCKS = 4
+_FEW_BLOCKS = 8
 """In a database of so many blocks at most no rows need a look."""
 
 _FEW_ROWS = 65_536
@@ -106,7 +106,7 @@ class Weights:
 
 
 def _is_light(row_bytes: float) -> bool:
-    return row_bytes * BATCH_ROWS <= BLOCK_BYTES
+    return row_bytes * BATCH_ROWS <= 2 * BLOCK_BYTES
 
 
 def _heaviest_blocks(connection: Connection, weights: str) -> npt.NDArray[np.int64]:
