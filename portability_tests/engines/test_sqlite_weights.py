@@ -160,6 +160,21 @@ def test_long_rows_among_few_make_batches_small(tmp_path: Path, long: str, apart
     assert max(batch.nbytes for batch in found) <= 2 * BLOCK
 
 
+@pytest.mark.usefixtures("small_parts")
+def test_long_rows_that_no_row_id_finds_make_batches_small(tmp_path: Path) -> None:
+    """In an export and in a backup, where the first rows say nothing of the others."""
+    engine = database(
+        tmp_path,
+        "CREATE TABLE t (k TEXT PRIMARY KEY, b TEXT) WITHOUT ROWID",
+        "INSERT INTO t SELECT printf('%05d', i), printf('%.*c', iif(i > 200, 2000, 9), 'x') "
+        f"FROM ({numbers(3000)})",
+    )
+    with engine.snapshot() as snapshot:
+        found = list(sizes(snapshot))
+    assert sum(rows for rows, _ in found) == 2 * 3000
+    assert max(size for _, size in found) <= 2 * BLOCK
+
+
 def test_long_rows_that_one_connection_saw_are_not_forgotten_when_another_sees_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

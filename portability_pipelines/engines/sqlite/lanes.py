@@ -17,7 +17,7 @@ Read = Callable[[Connection, str], Iterable[Item]]
 _END = None
 
 _AHEAD = 2
-"""An item and the end after it: a lane reads on in its next part while its last item waits."""
+"""So many items wait, or one and the end of its part, so that a lane reads on in its next part."""
 
 
 def side_by_side(

@@ -28,7 +28,7 @@ SMALL_DATABASE_BYTES = 1 << 30
 look at rows here and there in every part, and at every batch that was read."""
 
 _FEW_BLOCKS = 8
-"""In a database of so many blocks at most no rows need a look."""
+"""In a database of at most so many blocks, rows that are not read by row id are not weighed."""
 
 _FEW_ROWS = 65_536
 """So few rows are looked at as one part."""
